@@ -1,0 +1,30 @@
+"""symdiff: write the mathematics once; get the derivation, the code and the speed out of the same list of steps.
+
+>>> import symdiff
+>>> f = symdiff.formula("1/(sin(w1*x1)**2 + cos(w2*x2) + 2)")
+>>> g = f.gradient()
+>>> t = g.trace(at={"w1": -3, "x1": -2, "w2": 2, "x2": -1})
+>>> t.value
+0.6017114415641729
+"""
+
+from symdiff.errors import BuildError, DomainError, ParseError, ShapeError, SymdiffError, UnsupportedError
+from symdiff.formula import Limits
+from symdiff.pipeline import VERSION as __version__
+from symdiff.pipeline import Formula, Kernel, Program, formula, gradient
+
+__all__ = [
+    "BuildError",
+    "DomainError",
+    "Formula",
+    "Kernel",
+    "Limits",
+    "ParseError",
+    "Program",
+    "ShapeError",
+    "SymdiffError",
+    "UnsupportedError",
+    "__version__",
+    "formula",
+    "gradient",
+]

@@ -1,0 +1,74 @@
+"""From generated source to a `Kernel`: cache, compiler and engine put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from symdiff.build import cache
+from symdiff.errors import BuildError, ShapeError
+from symdiff.runtime import compiler
+from symdiff.runtime.compiler import CompileError
+from symdiff.runtime.kernel import CEngine, Kernel, KernelSpec, NumpyEngine
+
+# Loaded libraries by entry key. A library is never unloaded, so loading one again would only use up address space.
+_loaded: dict[str, tuple[Any, Any]] = {}
+
+
+def compile_c(
+    source: str,
+    spec: KernelSpec,
+    *,
+    prefix: str | None = None,
+    vector_functions: Sequence[str] = (),
+    statements: int = 0,
+) -> Kernel:
+    """A kernel of the C text, which defines `PREFIX_KIND_packed` and `PREFIX_KIND_arrays` (prefix: the spec's name).
+
+    `vector_functions` are the libm names its batch loop calls, `statements` the size of its largest function.
+    Raises BuildError with the command, the compiler's last lines and where the source was kept.
+    """
+    prefix = spec.name if prefix is None else prefix
+    try:
+        ffi, lib = _library(source, prefix, spec, vector_functions, statements)
+    except CompileError as error:
+        raise BuildError(str(error)) from error
+    return Kernel(spec, CEngine(ffi, lib, prefix, spec.kind), shape_error=ShapeError)
+
+
+def numpy_kernel(function: Callable[..., Any], spec: KernelSpec) -> Kernel:
+    """A kernel of a generated Python function; see `NumpyEngine` for what it is given and may return."""
+    return Kernel(spec, NumpyEngine(function), shape_error=ShapeError)
+
+
+def _library(
+    source: str, prefix: str, spec: KernelSpec, vector_functions: Sequence[str], statements: int
+) -> tuple[Any, Any]:
+    if not compiler.has_cffi():
+        raise CompileError("compiled kernels need the package cffi (pip install cffi)")
+    found = compiler.find_compiler()
+    cdef = compiler.kernel_cdef(prefix, [spec.kind], spec.dtype)
+    api = compiler.python_headers() is not None
+    names = tuple(sorted(vector_functions))
+    parts = {
+        "source": source,
+        "cdef": cdef,
+        "api": api,
+        "flags": compiler.flag_sets(found, vector_functions=names, statements=statements),
+        "vector_functions": names,
+        **compiler.platform_key(found),
+    }
+    key = cache.entry_key(parts)
+    if key not in _loaded:
+        module_name = f"_symdiff_{key[:20]}"
+
+        def build(directory: Path) -> Path:
+            return compiler.build_shared(
+                source, module_name=module_name, cdef=cdef, out_dir=directory, api=api,
+                vector_functions=names, statements=statements,
+            )  # fmt: skip
+
+        image = cache.get_or_build(parts, build)
+        _loaded[key] = compiler.load_image(image, module_name, cdef, api=api)
+    return _loaded[key]

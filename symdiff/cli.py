@@ -1,0 +1,248 @@
+"""The command line: results on stdout, messages on stderr; exit 0 ok, 1 check failed, 2 bad use.
+
+Nothing that goes wrong with a formula, a file or a compiler ends in a traceback: every such error is one line that says what is
+wrong and where, with the place in the formula under it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from symdiff import pipeline
+from symdiff.errors import ParseError, SymdiffError
+from symdiff.pipeline import Formula, Limits, Program
+
+_REFERENCE = re.compile(r".+\.py:[A-Za-z_][A-Za-z0-9_]*")
+_NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|nan)")
+_LIMIT_NAMES = ("length", "depth", "steps", "name")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Command(click.Group):
+    """The group that turns our errors into messages."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SymdiffError as error:
+            _message(str(error))
+            ctx.exit(2)
+        except (MemoryError, RecursionError) as error:
+            _message(f"the formula is too large for this machine ({type(error).__name__})")
+            ctx.exit(2)
+        except BrokenPipeError:
+            # whoever read our output has stopped; Python would complain again when it flushes at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+
+
+def _message(text: str) -> None:
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"symdiff: {text}", style="red")
+
+
+@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(pipeline.VERSION, prog_name="symdiff")
+def main() -> None:
+    """Write the mathematics once; get the derivation, the code and the speed.
+
+    FORMULA is text such as "x**2 + sin(y)", a file that ends in .sd (or @FILE), - for standard input, or module.py:function, whose
+    source is read and never run.
+    """
+
+
+def _formula_options(command: F) -> F:
+    """What every command that reads a formula takes."""
+    command = click.option("--wrt", metavar="A,B", help="Variables to differentiate by; by default all that are not constant.")(command)
+    command = click.option("--limit", "limits", multiple=True, metavar="NAME=N", help=f"Raise a limit: {', '.join(_LIMIT_NAMES)}.")(command)
+    return click.argument("source", metavar="FORMULA")(command)
+
+
+_at_option = click.option("--at", metavar="K=V,...|FILE.toml", help="A number for every input.")
+
+
+@main.command()
+@_formula_options
+@click.option("--name", help="Name of the package; by default the file's stem, or `formula`.")
+@click.option("-o", "--output", "folder", default=".", metavar="DIR", help="Folder in which the package's folder is made.")
+@_at_option
+@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
+@click.option("--force", is_flag=True, help="Overwrite files of an earlier run.")
+def generate(
+    source: str, wrt: str | None, limits: tuple[str, ...], name: str | None, folder: str, at: str | None, dtype: str, force: bool
+) -> None:
+    """Write a package DIR/NAME: Python, C, header, derivation, builder, self-check."""
+    program = _program(source, wrt, limits)
+    chosen = name or _stem(source)
+    written = program.write(Path(folder) / chosen, at=_point(at), dtype=dtype, force=force)  # type: ignore[arg-type]
+    click.echo(str(written))
+
+
+@main.command()
+@_formula_options
+@_at_option
+@click.option("--format", "style", type=click.Choice(["text", "md", "tex", "pdf"]), default="text", show_default=True)
+@click.option("--fragment", is_flag=True, help="LaTeX without preamble, for a document of your own (needs amsmath).")
+@click.option("-o", "--output", metavar="FILE", help="Write to a file; by default to standard output.")
+def derive(
+    source: str, wrt: str | None, limits: tuple[str, ...], at: str | None, style: str, fragment: bool, output: str | None
+) -> None:
+    """Show the derivation, every step; with --at also every number."""
+    if fragment and style != "tex":
+        raise click.UsageError("--fragment goes with --format tex")
+    program, point, name = _program(source, wrt, limits), _point(at), _stem(source)
+    if style == "pdf":
+        if output is None and sys.stdout.isatty():
+            raise click.UsageError("a PDF does not belong on a terminal; name a file with -o FILE.pdf")
+        _emit(program.pdf(point, name=name), output)
+    elif style == "tex":
+        _emit(program.latex(point, fragment=fragment, name=name), output)
+    else:
+        render = program.markdown if style == "md" else program.text
+        _emit(render(point, name=name), output)
+
+
+@main.command()
+@_formula_options
+@_at_option
+@click.option("--before", metavar="NAME", help="The state of all adjoints just before NAME sends its own back.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def trace(source: str, wrt: str | None, limits: tuple[str, ...], at: str | None, before: str | None, as_json: bool) -> None:
+    """Show every node's value and every adjoint, step by step."""
+    point = _point(at)
+    view = _program(source, wrt, limits).trace({} if point is None else point)
+    shown = view if before is None else view.before(before)
+    click.echo(json.dumps(shown.json(), indent=1, allow_nan=False) if as_json else str(shown).rstrip("\n"))
+
+
+@main.command()
+@_formula_options
+@_at_option
+@click.option("--points", default=3, show_default=True, type=click.IntRange(0, 100), help="Points to find automatically.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(source: str, wrt: str | None, limits: tuple[str, ...], at: str | None, points: int, as_json: bool) -> None:
+    """Put the generated code to the test: dot products, finite differences, complex step, 50 digits."""
+    report = _program(source, wrt, limits).check(_point(at), points=points)
+    click.echo(json.dumps(report.as_dict(), indent=1, allow_nan=False) if as_json else str(report).rstrip("\n"))
+    if not report.passed:
+        click.get_current_context().exit(1)
+
+
+@main.command()
+def doctor() -> None:
+    """Say what this machine gives: compiler, flags, SIMD, cache, TeX."""
+    facts = pipeline.doctor()
+    width = max(len(name) for name, _ in facts)
+    for name, fact in facts:
+        click.echo(f"{name.ljust(width)}  {fact}")
+
+
+# -- reading what the user gave ------------------------------------------------------------------------------------------
+
+
+def _program(source: str, wrt: str | None, limits: tuple[str, ...]) -> Program:
+    formula = _formula(source, _limits(limits))
+    return formula.gradient(None if wrt is None else [name.strip() for name in wrt.split(",")])
+
+
+def _formula(source: str, limits: Limits) -> Formula:
+    if source == "-":
+        return pipeline.formula(_standard_input(limits), limits=limits)
+    if source.startswith("@"):
+        return pipeline.formula(Path(source[1:]), limits=limits)
+    if source.endswith(".sd"):
+        return pipeline.formula(Path(source), limits=limits)
+    if _REFERENCE.fullmatch(source):
+        return pipeline.formula_from_reference(source, limits=limits)
+    return pipeline.formula(source, limits=limits)
+
+
+def _standard_input(limits: Limits) -> str:
+    data = sys.stdin.buffer.read(4 * limits.length + 1)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ParseError(f"standard input is not UTF-8 (byte {error.start})", text="", at=0) from None
+
+
+def _stem(source: str) -> str:
+    """Name of what is generated: the file's stem, the function's name, or `formula`."""
+    if source.startswith("@"):
+        return Path(source[1:]).stem
+    if source.endswith(".sd"):
+        return Path(source).stem
+    return source.rsplit(":", 1)[1] if _REFERENCE.fullmatch(source) else "formula"
+
+
+def _limits(given: tuple[str, ...]) -> Limits:
+    fields = {}
+    for item in given:
+        name, _, number = item.partition("=")
+        if name not in _LIMIT_NAMES or not re.fullmatch(r"[0-9]{1,12}", number):
+            raise click.UsageError(f"--limit {item!r}: write NAME=N with NAME one of {', '.join(_LIMIT_NAMES)}")
+        fields[name] = int(number)
+    return Limits().raised(**fields)
+
+
+def _point(text: str | None) -> dict[str, Any] | None:
+    """`w1=-3,x1=-2`, or the table of a TOML file."""
+    if text is None:
+        return None
+    if text.endswith(".toml"):
+        return _toml(Path(text))
+    values: dict[str, Any] = {}
+    for item in text.split(","):
+        name, equals, number = (part.strip() for part in item.partition("="))
+        if not equals or not _NUMBER.fullmatch(number):
+            raise click.UsageError(f"--at: expected NAME=NUMBER, found {item.strip()!r}")
+        if name in values:
+            raise click.UsageError(f"--at: {name!r} is given twice")
+        values[name] = float(number)
+    return values
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SymdiffError(f"--at: cannot read {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SymdiffError(f"--at: {path} is not TOML: {error}") from None
+
+
+def _emit(content: str | bytes, output: str | None) -> None:
+    """To standard output, or to a file that is either whole or not there."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    if output is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    target = Path(output)
+    try:
+        handle, scratch = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(scratch, 0o666 & ~_umask())
+            os.replace(scratch, target)
+        except BaseException:
+            os.unlink(scratch)
+            raise
+    except OSError as error:
+        raise SymdiffError(f"cannot write {target}: {error.strerror}") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,150 @@
+"""Expressions: names, numbers and calls of ops, as the user typed them.
+
+    Expr   ::= Name | Number | Call
+    Name   ::= an input, a statement, a step of a tape, a parameter of a helper
+    Number ::= a float64, with a symbol where it has one (`pi`)
+    Call   ::= op, arguments            # op: a key of the op table, or the name of a helper `def`
+
+A parsed formula can be thousands of calls deep (a flat sum of 5,000 names is), so nothing here recurses: every function
+over an expression of unknown depth goes through `bottom_up`.
+
+Why not SymPy objects: SymPy re-sorts operands (`x + 2` becomes `2 + x`), turns `a - b` into `a + (-1)*b` and `sin(-a)`
+into `-sin(a)`, cannot carry a position in the text, and costs about 40 us a node. `formula.Formula.sympy` gives the SymPy
+form of a formula, and the op table is proved against SymPy's derivatives in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+Span = tuple[int, int]
+T = TypeVar("T")
+
+
+class Expr:
+    """Parent of the three kinds. The operators build calls, so that the rules of the op table read as mathematics."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Operand) -> Call:
+        return call("add", self, other)
+
+    def __radd__(self, other: Operand) -> Call:
+        return call("add", other, self)
+
+    def __sub__(self, other: Operand) -> Call:
+        return call("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Call:
+        return call("sub", other, self)
+
+    def __mul__(self, other: Operand) -> Call:
+        return call("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Call:
+        return call("mul", other, self)
+
+    def __truediv__(self, other: Operand) -> Call:
+        return call("div", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Call:
+        return call("div", other, self)
+
+    def __pow__(self, other: Operand) -> Call:
+        return call("pow", self, other)
+
+    def __neg__(self) -> Call:
+        return call("neg", self)
+
+
+Operand = Expr | float | int
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Expr):
+    """A variable, by the user's own spelling."""
+
+    id: str
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Expr):
+    """A float64 constant; `symbol` is set for a constant with a name (`pi`), which people see instead of the digits."""
+
+    value: float
+    symbol: str | None = None
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expr):
+    """An op applied to arguments."""
+
+    op: str
+    args: tuple[Expr, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+ZERO_NUMBER, ONE_NUMBER = Number(0.0), Number(1.0)
+
+
+def as_expr(value: Operand) -> Expr:
+    """A number becomes a Number; an expression stays."""
+    return value if isinstance(value, Expr) else Number(float(value))
+
+
+def call(op: str, *args: Operand) -> Call:
+    """`op` applied to operands."""
+    return Call(op, tuple(as_expr(arg) for arg in args))
+
+
+def bottom_up(expr: Expr, leaf: Callable[[Name | Number], T], node: Callable[[Call, list[T]], T]) -> T:
+    """Value of `expr` computed from the leaves up, left to right, without recursion."""
+    work: list[tuple[Expr, bool]] = [(expr, False)]
+    done: list[T] = []
+    while work:
+        current, ready = work.pop()
+        if not isinstance(current, Call):
+            assert isinstance(current, Name | Number)
+            done.append(leaf(current))
+        elif ready:
+            split = len(done) - len(current.args)
+            args = done[split:]
+            del done[split:]
+            done.append(node(current, args))
+        else:
+            work.append((current, True))
+            work.extend((arg, False) for arg in reversed(current.args))
+    return done[0]
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """Every node of `expr`, parents before children, left to right."""
+    work = [expr]
+    while work:
+        current = work.pop()
+        yield current
+        if isinstance(current, Call):
+            work.extend(reversed(current.args))
+
+
+def names(expr: Expr) -> list[str]:
+    """Names in `expr`, each once, in order of appearance."""
+    return list(dict.fromkeys(part.id for part in walk(expr) if isinstance(part, Name)))
+
+
+def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
+    """`expr` with names replaced; nothing else is touched or re-sorted."""
+    return bottom_up(
+        expr,
+        lambda leaf: values.get(leaf.id, leaf) if isinstance(leaf, Name) else leaf,
+        lambda old, args: Call(old.op, tuple(args), old.span),
+    )
+
+
+def is_constant(expr: Expr) -> bool:
+    """True where no name occurs."""
+    return not any(isinstance(part, Name) for part in walk(expr))

@@ -1,0 +1,1 @@
+"""Front ends: text, Python functions and SymPy expressions become one FormulaData."""

@@ -1,0 +1,146 @@
+"""Text -> tokens, with the place of each; anything outside the language's alphabet is refused here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from symdiff.errors import ParseError, quoted
+from symdiff.formula import Limits
+
+NUMBER, NAME, OPERATOR, NEWLINE, STRING, END = "number", "name", "operator", "newline", "string", "end"
+
+_TOKEN = re.compile(
+    r"""(?P<skip>[ \t]+|\#[^\n]*|\\\r?\n)
+      |(?P<newline>\r?\n|;)
+      |(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+      |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
+      |(?P<operator>->|\*\*=?|//=?|<<|>>|<=|>=|==|!=|:=|[-+*/@%&|^]=|[-+*/@%&|^~<>=(){}\[\],:.!?$`\\'"])
+    """,
+    re.VERBOSE,
+)
+
+_HINTS = {
+    "^": "'^' is not a power here; write **",
+    "^=": "'^' is not a power here; write **, and assign with a new name",
+    "//": "'//' is not part of the language; '/' is real division",
+    "%": "'%' is not part of the language",
+    "&": "'&' is not part of the language",
+    "|": "'|' is not part of the language; write abs(x) for an absolute value",
+    "~": "'~' is not part of the language",
+    "<<": "'<<' is not part of the language",
+    ">>": "'>>' is not part of the language",
+    ":=": "':=' is not part of the language; write a statement of its own, NAME = EXPRESSION",
+    "'": "strings are not part of the language",
+    '"': "strings are not part of the language",
+    "{": "'{' is not part of the language; group with ( )",
+    "}": "'}' is not part of the language; group with ( )",
+    "$": "'$' is not part of the language",
+    "`": "'`' is not part of the language",
+    "?": "'?' is not part of the language; write where(condition, a, b)",
+    "!": "'!' is not part of the language; a factorial is gamma(n + 1)",
+    "\\": "'\\' is not part of the language",
+    "->": "'->' is not part of the language",
+}
+_AUGMENTED = ("+=", "-=", "*=", "/=", "@=", "%=", "&=", "|=", "**=", "//=")
+_LOOK_ALIKE = {
+    "\N{MULTIPLICATION SIGN}": "*",
+    "\N{MIDDLE DOT}": "*",
+    "\N{DOT OPERATOR}": "*",
+    "\N{DIVISION SIGN}": "/",
+    "\N{MINUS SIGN}": "-",
+    "\N{EN DASH}": "-",
+    "\N{EM DASH}": "-",
+    "\N{SUPERSCRIPT TWO}": "**2",
+    "\N{SUPERSCRIPT THREE}": "**3",
+    "\N{SQUARE ROOT}": "sqrt( )",
+    "\N{LESS-THAN OR EQUAL TO}": "<=",
+    "\N{GREATER-THAN OR EQUAL TO}": ">=",
+    "\N{NOT EQUAL TO}": "!=",
+    "\N{NO-BREAK SPACE}": "an ordinary space",
+    "\N{GREEK SMALL LETTER PI}": "pi",
+    "\N{GREEK SMALL LETTER LAMDA}": "lam",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One piece of the text; `start` and `end` are offsets into it."""
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def tokenize(text: str, limits: Limits) -> Iterator[Token]:
+    """Tokens of `text`, then one END. Line ends inside brackets are not reported.
+
+    Raises ParseError at the first character that cannot be part of a formula.
+    """
+    if len(text) > limits.length:
+        raise ParseError(
+            f"the text has {len(text)} characters, more than the limit of {limits.length}; raise the limit `length`",
+            text=text[:1000],
+            at=0,
+        )
+    position, depth = 0, 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ParseError(_alien(text[position]), text=text, at=position)
+        kind = match.lastgroup
+        piece, start, position = match.group(), position, match.end()
+        if kind == "skip":
+            continue
+        if kind == "operator":
+            _refuse(piece, text, start)
+            depth += (piece in "([") - (piece in ")]")
+        if kind == "newline" and depth > 0 and piece != ";":
+            continue
+        if kind == "name" and len(piece) > limits.name:
+            raise ParseError(f"a name of {len(piece)} characters; at most {limits.name} are accepted", text=text, at=start)
+        if kind == "number":
+            _refuse_number(text, piece, start, position)
+        yield Token(kind or END, piece, start, position)
+    yield Token(END, "", len(text), len(text))
+
+
+def _refuse(piece: str, text: str, start: int) -> None:
+    if piece in _AUGMENTED:
+        raise ParseError(f"'{piece}' is not part of the language; give the result a new name", text=text, at=start)
+    if piece in _HINTS:
+        raise ParseError(_HINTS[piece], text=text, at=start)
+
+
+def _refuse_number(text: str, piece: str, start: int, end: int) -> None:
+    """Numbers are plain decimals: `1_000`, `0x10`, `1j`, `2x` and `1.2.3` are refused where they go wrong."""
+    follows = text[end : end + 1]
+    if follows and (follows.isalnum() or follows in "_."):
+        advice = f"; write {piece}*{follows}" if follows.isascii() and follows.isalpha() and follows not in "jxobeE" else ""
+        raise ParseError(f"a number is a plain decimal such as 12, 0.5 or 1e-3{advice}", text=text, at=end)
+    if len(piece) > 400:
+        raise ParseError(f"a number of {len(piece)} digits; at most 400 are accepted", text=text, at=start)
+
+
+def _alien(character: str) -> str:
+    known = _LOOK_ALIKE.get(character)
+    if known:
+        return f"the character {quoted(character)} is not ASCII; write {known}"
+    if character.isascii():
+        return f"the control character {quoted(character)} is not part of the language"
+    spelled = _spelled(character)
+    advice = f"; write {spelled}" if spelled else "; names are made of A-Z, a-z, 0-9 and _"
+    return f"the character {quoted(character)} is not ASCII{advice}"
+
+
+def _spelled(character: str) -> str:
+    """`theta` for a Greek theta."""
+    import unicodedata
+
+    words = unicodedata.name(character, "").split()
+    if len(words) >= 4 and words[0] == "GREEK" and words[2] == "LETTER":
+        word = {"LAMDA": "lam"}.get(words[3], words[3].lower())
+        return word.capitalize() if words[1] == "CAPITAL" else word
+    return ""

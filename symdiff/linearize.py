@@ -1,0 +1,87 @@
+"""Formula -> Tape: one step per elementary operation, in the order in which a person draws the graph.
+
+Input: a `FormulaData`. Output: a tape of primal steps. A subexpression without variables (`1/2`, `sqrt(2*pi)`) is a
+constant and not a step: it stays as it was typed inside the step that uses it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from symdiff.errors import DomainError, UnsupportedError
+from symdiff.expr import Call, Expr, Name, Number, Span, is_constant, walk
+from symdiff.formula import FormulaData, inline
+from symdiff.ops import COMPARE_OPS
+from symdiff.ops.evaluate import constant_value
+from symdiff.tape import Namer, Step, Tape
+
+_CONSTANT_SHOWN = 16  # nodes; a longer constant is shown as its value
+
+
+def linearize(formula: FormulaData) -> Tape:
+    """The tape of `formula`; raises DomainError for `log(-1)` and the like, UnsupportedError beyond the step limit."""
+    return _Linearizer(formula).tape()
+
+
+class _Linearizer:
+    def __init__(self, formula: FormulaData) -> None:
+        self.formula = formula
+        own = {statement.name for statement in formula.statements if statement.name is not None}
+        self.namer = Namer(own | set(formula.inputs))
+        self._named = set(formula.inputs)  # names that the user gave: such a step is copied, not renamed
+        self.steps: list[Step] = []
+
+    def tape(self) -> Tape:
+        for statement in self.formula.statements:
+            operand = inline(statement.expr, self.formula.helpers, Name, self._number, self._step)
+            self._finish(operand, statement.name or self.namer.fresh("value"), statement.span)
+        last = self.steps[-1]
+        return Tape(self.formula.declared, tuple(self.steps), (("value", Name(last.name)),))
+
+    def _number(self, number: Number) -> Expr:
+        return number
+
+    def _step(self, typed: Call, args: list[Expr]) -> Expr:
+        """One operation over operands that are names or constants; a comparison stays inside its `where`."""
+        call = _normal(Call(typed.op, tuple(args), typed.span))
+        if call.op in COMPARE_OPS:
+            return call
+        if all(is_constant(arg) for arg in args):
+            return self._constant(call)
+        if len(self.steps) >= self.formula.limits.steps:
+            raise UnsupportedError(
+                f"the formula has more than {self.formula.limits.steps} steps; raise the limit `steps` to accept it"
+            )
+        name = self.namer.fresh(f"v{len(self.steps) + 1}")
+        self.steps.append(Step(n=len(self.steps) + 1, name=name, expr=call, span=call.span))
+        return Name(name)
+
+    def _constant(self, call: Call) -> Expr:
+        value = constant_value(call)
+        if not math.isfinite(value):
+            at = call.span[0] if call.span else None
+            what = "is not a real number" if math.isnan(value) else "is too large for float64, or infinite"
+            raise DomainError(f"the constant part here {what}: '{call.op}' gives {value}", text=self.formula.source, at=at)
+        small = sum(1 for _ in walk(call)) <= _CONSTANT_SHOWN
+        return call if small else Number(value, span=call.span)
+
+    def _finish(self, operand: Expr, name: str, span: Span) -> None:
+        """Give the statement's own name to its last step, or add a step that copies where there is none to name."""
+        last = self.steps[-1] if self.steps else None
+        fresh = isinstance(operand, Name) and last is not None and last.name == operand.id and operand.id not in self._named
+        if fresh and last is not None:
+            self.steps[-1] = Step(n=last.n, name=name, expr=last.expr, span=span)
+        else:
+            copy = Call("identity", (operand,), span)
+            self.steps.append(Step(n=len(self.steps) + 1, name=name, expr=copy, span=span))
+        self._named.add(name)
+
+
+def _normal(call: Call) -> Call:
+    """The op that a person means: `x**2` is a square, `1/x` and `x**(-1)` are one inverse."""
+    if call.op == "pow" and is_constant(call.args[1]):
+        op = {2.0: "square", -1.0: "inverse"}.get(constant_value(call.args[1]))
+        return Call(op, call.args[:1], call.span) if op else call
+    if call.op == "div" and call.args[0] == Number(1.0):
+        return Call("inverse", call.args[1:], call.span)
+    return call

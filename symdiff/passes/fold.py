@@ -1,0 +1,29 @@
+"""Constant folding: constants are worked out in float64 in the order typed, and a factor 1 disappears."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from symdiff.expr import Expr, Number, substitute
+from symdiff.ops.evaluate import fold
+from symdiff.tape import PRIMAL, Tape
+
+
+def fold_constants(tape: Tape) -> Tape:
+    """Every expression folded; a step that is a constant is put in where it is read (the seed `value_bar = 1`, say).
+
+    Accumulators are left alone: their value is a sum of several steps.
+    """
+    constants: dict[str, Expr] = {}
+    steps = []
+    for step in tape.steps:
+        expr = fold(substitute(step.expr, constants)) if constants else fold(step.expr)
+        if isinstance(expr, Number) and step.into is None and not (step.role == PRIMAL and step.name in _outputs(tape)):
+            constants[step.name] = expr
+        steps.append(replace(step, expr=expr))
+    outputs = tuple((label, substitute(expr, constants)) for label, expr in tape.outputs)
+    return replace(tape, steps=tuple(steps), outputs=outputs)
+
+
+def _outputs(tape: Tape) -> set[str]:
+    return {getattr(expr, "id", "") for _, expr in tape.outputs}

@@ -1,0 +1,284 @@
+"""The way from a formula to everything made of it: the one place that calls the stages.
+
+    source -> frontend.read -> linearize -> adjoint -> passes -> render -> build
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from symdiff import frontend
+from symdiff.adjoint import adjoint
+from symdiff.build import kernels
+from symdiff.build.machine import machine_facts
+from symdiff.build.package import package_directory, write_package
+from symdiff.errors import BuildError, SymdiffError, UnsupportedError, nearest, quoted
+from symdiff.formula import FormulaData, Limits, Shape
+from symdiff.linearize import linearize
+from symdiff.passes import for_code, for_values
+from symdiff.render import derivation, trace_text
+from symdiff.render.c import CSource, c_module
+from symdiff.render.context import Sheet, default_wrt
+from symdiff.render.package import package_files
+from symdiff.render.pdf import pdf
+from symdiff.render.python import load_module, python_module
+from symdiff.runtime.kernel import Kernel, KernelSpec
+from symdiff.tangent import tangent
+from symdiff.tape import Step, Tape
+from symdiff.trace import State, Trace
+from symdiff.verify import Report, verify
+from symdiff.verify.finite import finite_differences
+
+VERSION = "0.1.0"
+Kind = Literal["gradient", "value"]
+DType = Literal["float64", "float32"]
+Backend = Literal["auto", "c", "numpy"]
+
+
+def formula(
+    source: Any,
+    *,
+    shapes: Mapping[str, Shape] | None = None,
+    constants: Iterable[str] = (),
+    limits: Limits | None = None,
+) -> Formula:
+    """The formula in `source`: text (a str is always text), a pathlib.Path, a Python function, or a SymPy expression.
+
+    shapes and constants may stand for declarations in the text; limits raise what is refused for its size. Also a decorator for
+    a function, whose source is read and which is never run. Raises ParseError, DomainError or UnsupportedError with the place.
+    """
+    return Formula(frontend.read(source, shapes=shapes, constants=tuple(constants), limits=limits))
+
+
+def formula_from_reference(reference: str, *, limits: Limits | None = None) -> Formula:
+    """The function in `module.py:function`; the file is read as text and never imported."""
+    return Formula(frontend.read_reference(reference, limits=limits))
+
+
+def gradient(
+    source: Any, wrt: Iterable[str] | None = None, *, backend: Backend = "auto", dtype: DType = "float64", **options: Any
+) -> Kernel:
+    """The compiled kernel of value and gradient, in one go: `formula(source, **options).gradient(wrt).compile(backend)`."""
+    return formula(source, **options).gradient(wrt).compile(backend, dtype=dtype)
+
+
+class Formula:
+    """A formula that has been read: `inputs` (name -> shape, in the order of a call), `constants`, `defaults`, `source`, `sympy`."""
+
+    def __init__(self, data: FormulaData) -> None:
+        self.data = data
+        self.inputs, self.constants, self.defaults, self.source = data.inputs, data.constants, data.defaults, data.source
+
+    @property
+    def sympy(self) -> Any:
+        """The output as a SymPy expression in the inputs, in the order typed."""
+        return self.data.sympy
+
+    def gradient(self, wrt: Iterable[str] | str | None = None) -> Program:
+        """Value and gradient by `wrt`: names of inputs, by default every input that is not constant."""
+        return Program(self.data, "gradient", _variables(self.data, wrt))
+
+    def value(self) -> Program:
+        """The value alone."""
+        return Program(self.data, "value", ())
+
+    def __repr__(self) -> str:
+        return f"<symdiff formula of {', '.join(self.inputs)}>"
+
+
+class Program:
+    """A formula with its steps, ready to be printed, rendered, traced and compiled."""
+
+    def __init__(self, data: FormulaData, kind: Kind, wrt: tuple[str, ...]) -> None:
+        self.data, self.kind, self.wrt = data, kind, wrt
+
+    @cached_property
+    def tape(self) -> Tape:
+        """The tape as linearized, in the user's words and order, with its reverse sweep."""
+        tape = linearize(self.data)
+        return adjoint(tape, self.wrt) if self.kind == "gradient" else tape
+
+    @cached_property
+    def code_tape(self) -> Tape:
+        """The same tape after the passes, as code is printed from it."""
+        tape = for_values(linearize(self.data))
+        return for_code(adjoint(tape, self.wrt) if self.kind == "gradient" else tape)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """One elementary step per line."""
+        return self.tape.steps
+
+    def __str__(self) -> str:
+        return trace_text.tape_text(self.tape.steps)
+
+    def __repr__(self) -> str:
+        return f"<symdiff {self.kind} of {len(self.tape.primal)} steps>"
+
+    # -- text --------------------------------------------------------------------------------------------------------
+
+    def sheet(self, name: str = "formula", dtype: DType = "float64") -> Sheet:
+        """What renderers get; `name` is the prefix of the C functions."""
+        return Sheet(package_directory(name), self.data, self.tape, self.code_tape, self.kind, dtype)
+
+    def source(self, language: str = "python", *, name: str = "formula", dtype: DType = "float64") -> str:
+        """Generated text: `python` (NumPy module), `c` (C99) or `h` (its header)."""
+        if language == "python":
+            return python_module(self.sheet(name, dtype))
+        if language in ("c", "h"):
+            made = self._c(name, dtype)
+            return made.source if language == "c" else made.header
+        raise UnsupportedError(f"no language {quoted(language)}; there are python, c and h")
+
+    def _c(self, name: str, dtype: DType) -> CSource:
+        return c_module(self.sheet(name, dtype))
+
+    def latex(self, at: Mapping[str, Any] | None = None, *, fragment: bool = False, name: str = "formula") -> str:
+        """The derivation in LaTeX, a whole article or a fragment that needs amsmath alone; with numbers where `at` is given."""
+        trace, check = self._numbers(at)
+        return derivation.latex(self.sheet(name), trace, fragment=fragment, check=check)
+
+    def markdown(self, at: Mapping[str, Any] | None = None, *, name: str = "formula") -> str:
+        """The derivation in GitHub-flavoured Markdown."""
+        trace, check = self._numbers(at)
+        return derivation.markdown(self.sheet(name), trace, check)
+
+    def text(self, at: Mapping[str, Any] | None = None, *, name: str = "formula") -> str:
+        """The derivation for a terminal of 80 columns."""
+        trace, check = self._numbers(at)
+        return derivation.text(self.sheet(name), trace, check)
+
+    def pdf(self, at: Mapping[str, Any] | None = None, *, name: str = "formula") -> bytes:
+        """The derivation as PDF, through pdflatex; BuildError where that is missing."""
+        return pdf(self.latex(at, name=name))
+
+    def _numbers(self, at: Mapping[str, Any] | None) -> tuple[Trace | None, dict[str, tuple[float, float]] | None]:
+        if at is None:
+            return None, None
+        numbers = Trace(self.tape, at)
+        return numbers, finite_differences(numbers)
+
+    # -- numbers -----------------------------------------------------------------------------------------------------
+
+    def trace(self, at: Mapping[str, Any]) -> TraceView:
+        """Every node's value and every adjoint at a point, step by step."""
+        return TraceView(Trace(self.tape, at))
+
+    def check(self, at: Mapping[str, Any] | None = None, *, points: int = 3) -> Report:
+        """The generated code put to the test: dot products, finite differences, complex step, 50 digits."""
+        primal = linearize(self.data)
+        engines = {"numpy": self.compile("numpy")}
+        try:
+            engines["c"] = self.compile("c")
+        except BuildError:
+            pass  # the report says that C was not tested
+        return verify(self.tape, tangent(primal, self.wrt), engines, at=at, points=points)
+
+    # -- code --------------------------------------------------------------------------------------------------------
+
+    def compile(self, backend: Backend = "auto", *, dtype: DType = "float64") -> Kernel:
+        """A callable Kernel. `c` raises BuildError without a compiler; `auto` then falls back to NumPy with a warning."""
+        if backend not in ("auto", "c", "numpy") or dtype not in ("float64", "float32"):
+            raise UnsupportedError(f"no backend {quoted(backend)} in {quoted(dtype)}: auto, c, numpy; float64, float32")
+        if backend == "numpy":
+            return self._numpy_kernel(dtype)
+        try:
+            return self._c_kernel(dtype)
+        except BuildError as error:
+            if backend == "c":
+                raise
+            warnings.warn(f"using NumPy, because the C kernel cannot be built: {error.headline}", RuntimeWarning, stacklevel=2)
+            return self._numpy_kernel(dtype)
+
+    def _spec(self, dtype: DType) -> KernelSpec:
+        return KernelSpec("formula", tuple(self.data.inputs), self.wrt, self.kind, dtype, dict(self.data.defaults))
+
+    def _numpy_kernel(self, dtype: DType) -> Kernel:
+        function = load_module(self.source("python", dtype=dtype), self.kind)
+        return kernels.numpy_kernel(function, self._spec(dtype))
+
+    def _c_kernel(self, dtype: DType) -> Kernel:
+        made = self._c("formula", dtype)
+        return kernels.compile_c(
+            made.single_file, self._spec(dtype), vector_functions=made.vector_functions, statements=made.statements
+        )
+
+    def write(self, path: str | Path, *, at: Mapping[str, Any] | None = None, dtype: DType = "float64", force: bool = False) -> Path:
+        """Write the package: `path` is its folder, whose last part is its name. Existing files are kept unless `force`."""
+        path = Path(path)
+        sheet = self.sheet(path.name, dtype)
+        texts = {
+            f"{path.name}.tex": self.latex(at, name=path.name),
+            f"{path.name}.md": self.markdown(at, name=path.name),
+        }
+        return write_package(path, package_files(sheet, texts), force=force)
+
+
+def doctor() -> list[tuple[str, str]]:
+    """What this machine gives, as pairs of a name and a fact."""
+    return [("symdiff", VERSION), *machine_facts()]
+
+
+class TraceView:
+    """A trace: print it, ask for the state `before` a step, or take it as plain lists with `json`."""
+
+    def __init__(self, numbers: Trace) -> None:
+        self.numbers = numbers
+
+    value = property(lambda self: self.numbers.value, doc="Value of the formula.")
+    gradient = property(lambda self: self.numbers.gradient, doc="Derivative by each variable.")
+
+    def before(self, name: str) -> StateView:
+        """All adjoints just before `name` sends its own (complete) adjoint to its operands, with what is still pending."""
+        return StateView(self.numbers, self.numbers.before(name))
+
+    def json(self) -> dict[str, Any]:
+        """Lists `steps` and `reverse` (n, name, op, operands, value, adjoint, pending); non-finite numbers are strings."""
+        return trace_text.trace_dict(self.numbers)
+
+    def __str__(self) -> str:
+        return trace_text.trace_text(self.numbers)
+
+
+class StateView:
+    """The state before one reverse step: `adjoints` so far by variable, and `pending` contributions as text."""
+
+    def __init__(self, numbers: Trace, state: State) -> None:
+        self.numbers, self.state = numbers, state
+        self.name, self.adjoint, self.adjoints = state.name, state.adjoint, dict(state.adjoints)
+
+    @property
+    def pending(self) -> dict[str, list[str]]:
+        """Variable -> contributions that are still missing, in the order in which they will come."""
+        return {name: [trace_text.expression(step) for step in steps] for name, steps in self.state.pending.items()}
+
+    def json(self) -> dict[str, Any]:
+        """The state as plain dictionaries and numbers."""
+        return trace_text.state_dict(self.numbers, self.state)
+
+    def __str__(self) -> str:
+        return trace_text.state_text(self.numbers, self.state)
+
+
+def _variables(data: FormulaData, wrt: Iterable[str] | str | None) -> tuple[str, ...]:
+    """Names to differentiate by, checked."""
+    if wrt is None:
+        names = default_wrt(data)
+        if not names:
+            raise SymdiffError("every input is constant; name the variables to differentiate by with wrt=")
+        return names
+    names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    for index, name in enumerate(names):
+        if name not in data.inputs:
+            raise SymdiffError(f"wrt: {quoted(str(name))} is not an input{nearest(str(name), data.inputs)}")
+        if name in data.constants:
+            raise SymdiffError(f"wrt: '{name}' is declared constant")
+        if name in names[:index]:
+            raise SymdiffError(f"wrt: '{name}' is named twice")
+    if not names:
+        raise SymdiffError("wrt names no variable")
+    return names

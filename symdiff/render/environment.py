@@ -1,0 +1,49 @@
+"""One strict Jinja environment per language."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+
+def template_root() -> Path:
+    """The folder of the templates: `symdiff/templates` in a wheel, `templates` at the top of a checkout.
+
+    setuptools maps the top-level folder into the package (`package-dir`), which an editable install does not carry out.
+    """
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "templates"
+    return installed if installed.is_dir() else package.parent / "templates"
+
+
+_DELIMITERS = {
+    "block_start_string": "<%",
+    "block_end_string": "%>",
+    "variable_start_string": "<<",
+    "variable_end_string": ">>",
+    "comment_start_string": "<#",
+    "comment_end_string": "#>",
+}
+
+
+@cache
+def environment(language: str) -> Environment:
+    """The environment for `python`, `c`, `latex`, `markdown` or `text`; LaTeX has delimiters without braces."""
+    return Environment(
+        loader=FileSystemLoader(template_root() / language),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - what goes in is code and LaTeX, escaped by name and by printer
+        **(_DELIMITERS if language == "latex" else {}),  # type: ignore[arg-type]
+    )
+
+
+def render(language: str, template: str, **context: object) -> str:
+    """The template filled in; always ASCII, always ends in one newline."""
+    text = environment(language).get_template(template).render(**context)
+    text.encode("ascii")
+    return text.rstrip("\n") + "\n"

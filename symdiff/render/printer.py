@@ -1,0 +1,90 @@
+"""Expressions as text in one language, brackets from the table of binding strengths (`ops/core.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from symdiff.expr import Call, Expr, Name, Number, bottom_up, is_constant, walk
+from symdiff.ops import TABLE, Spelling
+from symdiff.ops.core import ATOM, LOOSE, MUL, NEG, function
+from symdiff.ops.evaluate import constant_value
+
+
+@dataclass(frozen=True)
+class Printer:
+    """Prints expressions of one language.
+
+    language  field of the op entries: `python`, `c`, `latex` or `text`
+    names     user's name -> identifier of the language
+    number    a float64 as a literal of the language; the flag says that it stands alone, as an argument
+    words     values for `{m.sin}` and `{one}` in the spellings
+    brackets  what goes around an operand that binds too weakly
+    replaced  whole calls that have a name already, by expression
+    """
+
+    language: str
+    names: Mapping[str, str]
+    number: Callable[[Number, bool], str]
+    words: Mapping[str, Any]
+    brackets: tuple[str, str] = ("(", ")")
+    replaced: Mapping[Expr, str] | None = None
+    helpers: frozenset[str] = frozenset()
+
+    def with_helpers(self, helpers: Iterable[str]) -> Printer:
+        """The same, for expressions that still call a formula's own helpers."""
+        return replace(self, helpers=frozenset(helpers))
+
+    def __call__(self, expr: Expr) -> str:
+        """`expr` as text."""
+        return self._bracketed(bottom_up(expr, self._leaf, self._node), LOOSE)
+
+    def _leaf(self, leaf: Name | Number) -> tuple[Any, int]:
+        if isinstance(leaf, Name):
+            return self.names.get(leaf.id, leaf.id), ATOM
+        return leaf, NEG if leaf.value < 0 else ATOM
+
+    def _node(self, call: Call, args: list[tuple[Any, int]]) -> tuple[str, int]:
+        if self.replaced is not None and call in self.replaced:
+            return self.replaced[call], ATOM
+        if call.op == "neg" and self.language != "text" and args[0][1] == MUL and not str(args[0][0]).startswith("-"):
+            return f"-{args[0][0]}", MUL  # -a*b is (-a)*b: the same bits as -(a*b), and how people write it
+        spelling = self.spelling(call)
+        pieces = [self._bracketed(arg, place) for arg, place in zip(args, spelling.places, strict=False)]
+        return spelling.text.format(*pieces, **self.words), spelling.strength
+
+    def spelling(self, call: Call) -> Spelling:
+        """The op's spelling; a power with a small whole exponent may have one of its own."""
+        if call.op in self.helpers:
+            return function(call.op, len(call.args))
+        entry = TABLE[call.op]
+        special = entry.literal_exponents.get(self.language)
+        if special is not None and is_constant(call.args[-1]):
+            spelling = special(constant_value(call.args[-1]))
+            if spelling is not None:
+                return spelling
+        found: Spelling = getattr(entry, self.language)
+        return found
+
+    def _bracketed(self, piece: tuple[Any, int], place: int) -> str:
+        text, strength = piece
+        shown = self.number(text, place == LOOSE) if isinstance(text, Number) else text
+        return f"{self.brackets[0]}{shown}{self.brackets[1]}" if strength < place else shown
+
+
+def plain_number(number: Number, alone: bool = False) -> str:
+    """Shortest decimal that gives the float64 back; whole numbers without a point."""
+    if number.symbol is not None:
+        return number.symbol
+    value = number.value
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
+def size(expr: Expr) -> int:
+    """Number of nodes."""
+    return sum(1 for _ in walk(expr))
+
+
+TEXT = Printer("text", {}, plain_number, {})
+"""Formula language, as headers and messages show it."""

@@ -1,0 +1,182 @@
+"""Tape -> a Python module over NumPy that a person can read: `value(...)` and `gradient(...)`."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterable
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from symdiff.expr import Call, Expr, Name, Number, walk
+from symdiff.ops import helpers
+from symdiff.render.context import Sheet, first_contributions, identifiers, line_comment
+from symdiff.render.environment import render
+from symdiff.render.names import PYTHON_RESERVED, mangled
+from symdiff.render.printer import Printer, plain_number
+from symdiff.tape import Tape
+
+_COMMENT_COLUMN = 44
+
+
+def python_module(sheet: Sheet) -> str:
+    """The module's text: NumPy alone, one step a line, the same numbers as in the derivation."""
+    tape = sheet.code
+    names = mangled(identifiers(tape), PYTHON_RESERVED - {"value"})
+    printer = Printer("python", names, _number, {})
+    used = _helpers_used(tape)
+    inputs = [names[given.name] for given in tape.inputs]
+    value = _result(tape, tape.value, printer)
+    gradients = [_result(tape, expr, printer) for _, expr in tape.outputs[1:]]
+    forward = Tape(tape.inputs, tape.primal, tape.outputs[:1])
+    return render(
+        "python",
+        "module.py.j2",
+        sheet=sheet,
+        inputs=inputs,
+        assign=", ".join(inputs) if len(inputs) > 1 else f"({inputs[0]},)",
+        described=[_described(sheet, given.name) for given in tape.inputs],
+        signature=_signature(sheet, names),
+        helpers=helper_source(used),
+        value_lines=_lines(forward, printer, names),
+        value=value,
+        value_shape="shape)" in value,
+        shape=any("shape)" in text for text in (value, *gradients)),
+        forward=_lines(Tape(tape.inputs, tape.primal, ()), printer, names),
+        reverse=_lines(Tape(tape.inputs, tape.reverse, ()), printer, names, tape),
+        gradients=gradients,
+        fields=[mangled(tape.wrt, PYTHON_RESERVED - {"value", "gradient"})[name] for name in tape.wrt],
+        notes=[_note(note.n, note.name, note.kept) for note in tape.notes],
+    )
+
+
+def load_module(text: str, kind: str) -> Callable[..., Any]:
+    """The core function of a generated module: inputs in order -> (value, gradients...), or the bare value.
+
+    What is run is our own generated text: it holds no name or number of the user's that did not go through the parser, the
+    mangling and the printer.
+    """
+    module = ModuleType("symdiff_generated")
+    exec(compile(text, "<symdiff generated module>", "exec"), module.__dict__)  # noqa: S102
+    if kind == "value":
+        function: Callable[..., Any] = module.value
+        return function
+
+    def flat(*arrays: Any) -> tuple[Any, ...]:
+        value, gradients = module.gradient(*arrays)
+        return (value, *gradients)
+
+    return flat
+
+
+def _number(number: Number, alone: bool) -> str:
+    """Whole numbers are written short inside arithmetic; alone, as an argument, with a point, so that no array of integers arises."""
+    if number.symbol is not None or alone:
+        return repr(number.value)
+    return plain_number(number)
+
+
+def _lines(tape: Tape, printer: Printer, names: dict[str, str], whole: Tape | None = None) -> list[str]:
+    """One line a step, with its equation number."""
+    whole = whole or tape
+    first = first_contributions(whole)
+    primal = {step.name: step for step in whole.primal}
+    plain_first: set[str] = set()  # accumulators whose first contribution is another variable: adding in place would change that
+    lines = []
+    for step in tape.steps:
+        target, text = names[step.target], printer(step.expr)
+        if step.into is not None and step.name not in first:
+            code = f"{target} = {target} + {text}" if step.into in plain_first else f"{target} += {text}"
+            if text.startswith("-") and step.into in plain_first:
+                code = f"{target} = {target} - {text[1:]}" if _simple(step.expr) else f"{target} = {target} + ({text})"
+        else:
+            code = f"{target} = {text}"
+            if step.into is not None and not isinstance(step.expr, Call):
+                plain_first.add(step.into)
+        lines.append(f"{code.ljust(_COMMENT_COLUMN)}  # {line_comment(step, primal)}")
+    return lines
+
+
+def _simple(expr: Expr) -> bool:
+    return isinstance(expr, Call) and expr.op == "neg" and isinstance(expr.args[0], Name)
+
+
+def _result(tape: Tape, expr: Expr, printer: Printer) -> str:
+    """An output as a new array: a constant, or a name that is another array's, is written out in full."""
+    if not isinstance(expr, Name):
+        return f"np.full(shape, {printer(expr)})"
+    made = [step for step in tape.steps if step.target == expr.id]
+    own = bool(made) and (isinstance(made[0].expr, Call) or len(made) > 1)
+    constant = own and not any(step.operands for step in made)
+    return printer(expr) if own and not constant else f"np.array(np.broadcast_to({printer(expr)}, shape))"
+
+
+def _described(sheet: Sheet, name: str) -> str:
+    given = next(given for given in sheet.formula.declared if given.name == name)
+    kind = "constant" if given.constant else "variable"
+    default = "" if given.default is None else f", {given.default!r} unless given"
+    return f"{name}: scalar, {kind}{default}"
+
+
+def _signature(sheet: Sheet, names: dict[str, str]) -> str:
+    """Parameters with the defaults that Python allows, which are those at the end."""
+    parts: list[str] = []
+    for given in reversed(sheet.code.inputs):
+        optional = given.default is not None and all("=" in part for part in parts)
+        parts.append(f"{names[given.name]}={given.default!r}" if optional else names[given.name])
+    return ", ".join(reversed(parts))
+
+
+def _note(n: int, name: str, kept: str | None) -> str:
+    return f"({n}) {name} = {kept}" if kept else f"({n}) {name} is not used"
+
+
+# -- helpers: functions that NumPy lacks, copied from symdiff/ops/helpers.py --------------------------------------------
+
+
+@cache
+def _pieces() -> dict[str, tuple[str, frozenset[str]]]:
+    """Top-level definitions of helpers.py: source and the names that each one uses."""
+    source = inspect.getsource(helpers)
+    lines = source.splitlines()
+    tree = ast.parse(source)
+    found: dict[str, tuple[str, frozenset[str]]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            name = node.name
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+        else:
+            continue
+        uses = frozenset(part.id for part in ast.walk(node) if isinstance(part, ast.Name)) - {name}
+        found[name] = (_with_comment(lines, node.lineno - 1, node.end_lineno or node.lineno), uses)
+    return found
+
+
+def _with_comment(lines: list[str], start: int, end: int) -> str:
+    """The definition with the comment lines right above it."""
+    while start > 0 and lines[start - 1].startswith("#") and not lines[start - 1].startswith("# ----"):
+        start -= 1
+    return "\n".join(lines[start:end])
+
+
+def _helpers_used(tape: Tape) -> list[str]:
+    ops = {part.op for step in tape.steps for part in walk(step.expr) if isinstance(part, Call)}
+    return sorted(ops & set(_pieces()))
+
+
+def helper_source(names: Iterable[str]) -> str:
+    """Source of the named helpers and of all that they use, in the order of helpers.py."""
+    pieces = _pieces()
+    needed: set[str] = set()
+    work = list(names)
+    while work:
+        name = work.pop()
+        if name in pieces and name not in needed:
+            needed.add(name)
+            work.extend(pieces[name][1])
+    return "\n\n\n".join(text for name, (text, _) in pieces.items() if name in needed)
+
+
+__all__ = ["helper_source", "python_module"]

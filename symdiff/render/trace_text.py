@@ -1,0 +1,130 @@
+"""Trace -> the tables that a terminal shows, and JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from symdiff.expr import Number
+from symdiff.render.printer import TEXT
+from symdiff.tape import Step
+from symdiff.trace import State, Trace, json_number, operands_shown
+
+
+def trace_text(trace: Trace) -> str:
+    """Forward values, local derivatives, adjoints, gradient; every number with all its digits."""
+    forward = [["", "variable", "value"]]
+    forward += [["", node.name, _digits(node.value)] for node in trace.inputs]
+    forward += [[f"({node.step.n})", f"{node.name} = {TEXT(node.step.expr)}", _digits(node.value)] for node in trace.nodes if node.step]
+    parts = ["Forward sweep", _table(forward)]
+    if trace.sends or trace.gradient:
+        reverse = [["", "adjoint step", "local derivative", "contribution", "adjoint so far"]]
+        for step in trace.tape.reverse:
+            if isinstance(step.expr, Number) and step.local is None:
+                reverse.append([f"({step.label})", f"{step.target} = 1", "", "", _digits(1.0)])
+        for send in trace.sends:
+            sign = "=" if send.step.into is None or send.total == send.value else "+="
+            line = f"{send.step.target} {sign} {TEXT(send.step.expr)}"
+            reverse.append([f"({send.step.label})", line, _digits(send.local), _digits(send.value), _digits(send.total)])
+        gradient = [["", "gradient", ""]] + [["", f"d value / d {name}", _digits(value)] for name, value in trace.gradient.items()]
+        parts += ["", "Reverse sweep", _table(reverse), "", _table(gradient)]
+    return "\n".join(parts) + "\n"
+
+
+def state_text(trace: Trace, state: State) -> str:
+    """The state of all adjoints before one step, and what is still pending."""
+    rows = [["adjoint", "so far", "still pending"]]
+    for variable, bar in trace.bars.items():
+        waiting = state.pending.get(variable, ())
+        so_far = _digits(state.adjoints[variable]) if variable in state.adjoints else "nothing yet"
+        rows.append([bar, so_far, "; ".join(pending_text(step) for step in waiting) if waiting else "complete"])
+    head = f"Before {state.name} sends its adjoint {trace.bars[state.name]} = {_digits(state.adjoint)} to its operands"
+    return f"{head}\n{_table(rows)}\n"
+
+
+def expression(step: Step) -> str:
+    """What a step computes, in the formula language."""
+    return TEXT(step.expr)
+
+
+def pending_text(step: Step) -> str:
+    """`z4_bar*cos(z3) from (4')`."""
+    return f"{TEXT(step.expr)} from ({step.label})"
+
+
+def trace_dict(trace: Trace) -> dict[str, Any]:
+    """The trace as plain lists and numbers; see DESIGN: lists `steps` and `reverse`."""
+    steps = [
+        {
+            "n": node.step.n,
+            "name": node.name,
+            "op": node.step.op,
+            "operands": operands_shown(node.step),
+            "expression": TEXT(node.step.expr),
+            "value": json_number(node.value),
+            "adjoint": json_number(node.adjoint),
+            "pending": [],
+        }
+        for node in trace.nodes
+        if node.step is not None
+    ]
+    by_name = {step["name"]: step for step in steps}
+    reverse = [state_dict(trace, state) | {key: by_name[state.name][key] for key in ("n", "op", "operands", "value")} for state in trace.states()]
+    inputs = [{"name": n.name, "value": json_number(n.value), "adjoint": json_number(n.adjoint)} for n in trace.inputs]
+    return {
+        "inputs": inputs,
+        "steps": steps,
+        "reverse": reverse,
+        "value": json_number(trace.value),
+        "gradient": {name: json_number(value) for name, value in trace.gradient.items()},
+    }
+
+
+def state_dict(trace: Trace, state: State) -> dict[str, Any]:
+    """One entry of `reverse`: the state just before the step sends its adjoint back."""
+    return {
+        "name": state.name,
+        "adjoint": json_number(state.adjoint),
+        "adjoints": {name: json_number(value) for name, value in state.adjoints.items()},
+        "pending": {name: [TEXT(step.expr) for step in steps] for name, steps in state.pending.items()},
+        "sends": [
+            {
+                "to": send.step.receiver,
+                "label": send.step.label,
+                "expression": TEXT(send.step.expr),
+                "local": json_number(send.local),
+                "contribution": json_number(send.value),
+            }
+            for send in trace.sends
+            if send.step.of == state.name
+        ],
+    }
+
+
+def trace_json(trace: Trace) -> str:
+    """`trace_dict` as JSON text (RFC 8259: no NaN or Infinity tokens)."""
+    return json.dumps(trace_dict(trace), indent=1, allow_nan=False) + "\n"
+
+
+def tape_text(steps: tuple[Step, ...]) -> str:
+    """One line a step, as `print(program)` shows it."""
+    seen: set[str] = set()
+    rows = []
+    for step in steps:
+        sign = "+=" if step.into is not None and step.into in seen else "="
+        seen.add(step.target)
+        rows.append([f"({step.label})", step.target, sign, TEXT(step.expr)])
+    return _table(rows, heading=False)
+
+
+def _digits(value: float) -> str:
+    return repr(float(value))
+
+
+def _table(rows: list[list[str]], heading: bool = True) -> str:
+    """Columns lined up with blanks; a rule under the heading."""
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))] if rows else []
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if heading and rows:
+        lines.insert(1, "-" * len("  ".join("x" * width for width in widths)))
+    return "\n".join(lines)

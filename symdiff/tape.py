@@ -1,0 +1,177 @@
+"""The tape: one elementary step per line (a Wengert list), from which everything else is rendered.
+
+    Tape    ::= inputs, steps, outputs, notes
+    Step    ::= n, name, expr, role, ...
+    expr    ::= one op over earlier names and constants   (primal steps)
+              | a product `upstream * local`, masked       (adjoint steps)
+              | a sum of products                          (tangent steps)
+    outputs ::= label = expression                         # `value`, then one gradient per variable
+
+Numbers and names are given once, by `linearize`, and never change: step 3 is equation (3) in the derivation, `v3` in
+Python and in C (or the name that the user gave it), and (3') is what it sends back.
+
+An *accumulator* is a name that several steps add to: the adjoint of a variable that is used more than once. Every
+contribution is a step of its own, with a name of its own, and `into` names the accumulator. The sum may be read once the
+last contribution has been made. Printers show the first contribution as `=` and the later ones as `+=`.
+
+A tape may have gaps in its numbers, because passes drop and merge steps; `notes` says where a step went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from symdiff.expr import Expr, Name, Number, Span, names
+from symdiff.formula import Input, Shape
+
+PRIMAL, SEED, ADJOINT, TANGENT, SHARED = "primal", "seed", "adjoint", "tangent", "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the tape.
+
+    n      equation number; the adjoint steps of primal step n carry the same n
+    name   bound by this step, once
+    expr   over names bound before
+    role   primal, seed, adjoint, tangent, or shared (a subexpression that two adjoint steps use)
+    shape  shape of the value; () for a scalar
+    into   the accumulator that the step adds to; None for a step that binds its own name only
+    of     for an adjoint or tangent step, the primal step that it comes from
+    slot   for an adjoint step, which of several operands receives it (0 for the first); None where there is only one
+    receiver  for an adjoint step, the operand that receives it
+    local  for an adjoint step, the local derivative alone (what the upstream adjoint is multiplied by)
+    span   place in the formula that the step comes from
+    """
+
+    n: int
+    name: str
+    expr: Expr
+    role: str = PRIMAL
+    shape: Shape = ()
+    into: str | None = None
+    of: str | None = None
+    slot: int | None = None
+    receiver: str | None = None
+    local: Expr | None = None
+    span: Span | None = None
+
+    @property
+    def op(self) -> str:
+        """Name of the outermost op; `constant` and `identity` where there is none."""
+        if isinstance(self.expr, Name):
+            return "identity"
+        return "constant" if isinstance(self.expr, Number) else getattr(self.expr, "op", "constant")
+
+    @property
+    def operands(self) -> list[str]:
+        """Names that the step reads, each once, in order of appearance."""
+        return names(self.expr)
+
+    @property
+    def label(self) -> str:
+        """Equation number as people read it: 4, and for what step 4 sends back 4', or 4'a and 4'b."""
+        if self.role == PRIMAL:
+            return str(self.n)
+        return f"{self.n}'" + ("" if self.slot is None else "abcdefghijklmnopqrstuvwxyz"[self.slot])
+
+    @property
+    def target(self) -> str:
+        """The name that people and code see on the left of the step."""
+        return self.into or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A step that a pass took out of the code: `v7 = v3`, or dropped because nothing uses it (`kept` is None)."""
+
+    n: int
+    name: str
+    kept: str | None
+
+
+@dataclass(frozen=True)
+class Tape:
+    """Steps in order, with the inputs before them and the outputs after them."""
+
+    inputs: tuple[Input, ...]
+    steps: tuple[Step, ...]
+    outputs: tuple[tuple[str, Expr], ...]
+    wrt: tuple[str, ...] = ()
+    bars: tuple[tuple[str, str], ...] = ()  # variable -> name of its adjoint
+    dots: tuple[tuple[str, str], ...] = ()  # variable -> name of its tangent
+    notes: tuple[Note, ...] = field(default=())
+
+    @property
+    def primal(self) -> tuple[Step, ...]:
+        """The forward sweep."""
+        return tuple(step for step in self.steps if step.role == PRIMAL)
+
+    @property
+    def reverse(self) -> tuple[Step, ...]:
+        """The seed and every adjoint step, in the order of the reverse sweep."""
+        return tuple(step for step in self.steps if step.role in (SEED, ADJOINT, SHARED))
+
+    @property
+    def value(self) -> Expr:
+        """What the formula's value is on this tape."""
+        return self.outputs[0][1]
+
+    def with_steps(self, steps: Iterable[Step], **changes: object) -> Tape:
+        """A copy with other steps."""
+        return replace(self, steps=tuple(steps), **changes)  # type: ignore[arg-type]
+
+    def bound_names(self) -> Iterator[str]:
+        """Every name in use: inputs, steps, accumulators."""
+        for given in self.inputs:
+            yield given.name
+        for step in self.steps:
+            yield step.name
+            if step.into is not None:
+                yield step.into
+
+
+class Namer:
+    """Gives names that nobody uses yet: the wish itself, else with the next free suffix `_1`, `_2`, ..."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+
+    def fresh(self, wish: str) -> str:
+        """A free name like `wish`, taken from now on."""
+        name, number = wish, 0
+        while name in self._taken:
+            number += 1
+            name = f"{wish}_{number}"
+        self._taken.add(name)
+        return name
+
+
+def check_tape(tape: Tape) -> None:
+    """Raise AssertionError where the tape is not well formed.
+
+    Every name is bound once and used after it is bound; an accumulator is complete when it is first read; shapes of a
+    contribution and its accumulator agree; every output is bound; every variable asked for has a gradient.
+    """
+    bound = {given.name for given in tape.inputs}
+    assert len(bound) == len(tape.inputs), "an input is bound twice"
+    shapes: dict[str, Shape] = {given.name: given.shape for given in tape.inputs}
+    last = {step.into: index for index, step in enumerate(tape.steps) if step.into is not None}
+    complete: set[str] = set()
+    for index, step in enumerate(tape.steps):
+        for name in step.operands:
+            assert name in bound or name in complete, f"{step.name} reads {name} before it is bound"
+        assert step.name not in bound, f"{step.name} is bound twice"
+        bound.add(step.name)
+        shapes[step.name] = step.shape
+        if step.into is not None:
+            assert step.into not in bound, f"{step.into} is both a step and an accumulator"
+            assert shapes.setdefault(step.into, step.shape) == step.shape, f"{step.into} changes its shape"
+            if last[step.into] == index:
+                complete.add(step.into)
+    for label, expr in tape.outputs:
+        for name in names(expr):
+            assert name in bound or name in complete, f"output {label} reads {name}, which nothing binds"
+    labels = [label for label, _ in tape.outputs[1:]]
+    assert not tape.wrt or labels == list(tape.wrt), f"gradients {labels} for variables {tape.wrt}"
