@@ -202,7 +202,7 @@ class Program:
         return kernels.numpy_kernel(function, self._spec(dtype))
 
     def _c_kernel(self, dtype: DType) -> Kernel:
-        made = self._c("formula", dtype)
+        made = c_module(self.sheet("formula", dtype), [self.kind])  # the other kind would only cost compile time
         return kernels.compile_c(
             made.single_file, self._spec(dtype), vector_functions=made.vector_functions, statements=made.statements
         )

@@ -7,7 +7,7 @@ by the same NumPy spellings as the generated Python code.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -139,9 +139,30 @@ class Trace:
         waiting = {variable: tuple(steps) for variable, steps in pending.items()}
         return State(name, self._values[self.bars[name]], done, waiting, self.bars)
 
-    def states(self) -> tuple[State, ...]:
-        """`before` of every step, in the order of the reverse sweep."""
-        return tuple(self.before(name) for name in self.reverse_order)
+    def frontier(self) -> Iterator[State]:
+        """The state before every step, in the order of the reverse sweep, of what matters to it: the step's own adjoint and those that are
+        half accumulated, with what these still wait for. One pass over the tape.
+        """
+        receivers = {bar: variable for variable, bar in self.bars.items()}
+        coming: dict[str, list[Step]] = {}
+        for step in self.tape.reverse:
+            if step.role == ADJOINT:
+                coming.setdefault(receivers[step.target], []).append(step)
+        made: dict[str, int] = {}
+        half: dict[str, float] = {}
+        sends = iter(self.sends)
+        send = next(sends, None)
+        for name in self.reverse_order:
+            adjoint = self._values[self.bars[name]]
+            pending = {variable: tuple(coming[variable][made[variable] :]) for variable in half}
+            yield State(name, adjoint, {**half, name: adjoint}, pending, self.bars)
+            while send is not None and send.step.of == name:
+                variable = receivers[send.step.target]
+                made[variable] = made.get(variable, 0) + 1
+                half[variable] = send.total
+                if made[variable] == len(coming[variable]):
+                    del half[variable]
+                send = next(sends, None)
 
 
 def _list(known: tuple[str, ...]) -> str:

@@ -23,7 +23,7 @@ def _allowed() -> dict[str, set[str]]:
     table |= {stage: set(DATA) for stage in STAGES}
     table["build"] |= {"runtime"}
     table["runtime"] = set()  # copied into generated packages: NumPy and cffi alone
-    table["pipeline"] = {*DATA, *STAGES}
+    table["pipeline"] = {*DATA, *STAGES, "runtime"}
     table["cli"] = {"pipeline", "errors"}
     table["__main__"] = {"cli"}
     table["__init__"] = {"pipeline", *DATA}

@@ -147,7 +147,7 @@ def built(cases: list[Case], backend: str) -> Iterator[tuple[Case, Any]]:
         yield from zip(cases, pool.map(lambda case: kernel_of(case, backend), cases), strict=True)
 
 
-# -- the collection itself ----------------------------------------------------------------------------------------------
+# -- the collection itself -------------------------------------------------------------------------------------------
 
 
 def test_the_collection_is_broad() -> None:
@@ -161,7 +161,7 @@ def test_the_collection_is_broad() -> None:
     assert max(len(reference.inputs) for reference in references.values()) >= 30
 
 
-# -- the acceptance ------------------------------------------------------------------------------------------------------
+# -- the acceptance --------------------------------------------------------------------------------------------------
 
 
 def test_numpy_against_50_digits() -> None:

@@ -30,7 +30,9 @@ from symdiff.errors import BuildError
 try:
     import fcntl
 except ImportError:  # Windows: without locks work is done twice, and the rename still decides
-    fcntl = None  # type: ignore[assignment]
+    _HAVE_LOCKS = False
+else:
+    _HAVE_LOCKS = True
 
 # A little more than the compiler's own time limit: whoever holds the lock longer is stuck.
 LOCK_WAIT = 150.0
@@ -122,8 +124,8 @@ def _private_root(reason: str) -> Path:
     if process not in _private:
         _private[process] = Path(tempfile.mkdtemp(prefix="symdiff-cache-"))
         atexit.register(_remove_own, process, _private[process])
-        message = f"{reason}. Compiled kernels are kept for this process only; SYMDIFF_CACHE can name another directory."
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
+        remedy = "Compiled kernels are kept for this process only; SYMDIFF_CACHE can name another directory."
+        warnings.warn(f"{reason}. {remedy}", RuntimeWarning, stacklevel=4)
     return _private[process]
 
 
@@ -219,7 +221,7 @@ def _lock(root: Path, key: str, wait: float) -> Iterator[bool]:
 
     The file is removed while held, so whoever opened it before must look whether it still is the one in the directory.
     """
-    if fcntl is None:
+    if not _HAVE_LOCKS:
         yield False
         return
     (root / "locks").mkdir(mode=0o700, exist_ok=True)
@@ -278,7 +280,7 @@ def _work_dir(root: Path) -> Iterator[Path]:
 @contextmanager
 def _dir_lock(directory: Path) -> Iterator[bool]:
     """Mark a work directory as in use; yields False if somebody else uses it."""
-    if fcntl is None:
+    if not _HAVE_LOCKS:
         yield True
         return
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

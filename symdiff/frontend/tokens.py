@@ -1,4 +1,7 @@
-"""Text -> tokens, with the place of each; anything outside the language's alphabet is refused here."""
+"""Text -> tokens, with the place of each; anything outside the language's alphabet is refused here.
+
+The source of a Python function has a larger alphabet (`python=True`): strings, which are docstrings and annotations, and `->`.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,17 @@ from symdiff.formula import Limits
 
 NUMBER, NAME, OPERATOR, NEWLINE, STRING, END = "number", "name", "operator", "newline", "string", "end"
 
-_TOKEN = re.compile(
-    r"""(?P<skip>[ \t]+|\#[^\n]*|\\\r?\n)
+_PIECES = r"""(?P<skip>[ \t]+|\#[^\n]*|\\\r?\n)
       |(?P<newline>\r?\n|;)
       |(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
       |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
-      |(?P<operator>->|\*\*=?|//=?|<<|>>|<=|>=|==|!=|:=|[-+*/@%&|^]=|[-+*/@%&|^~<>=(){}\[\],:.!?$`\\'"])
-    """,
-    re.VERBOSE,
-)
+      |(?P<operator>->|\*\*=?|//=?|<<=?|>>=?|<=|>=|==|!=|:=|\.\.\.|[-+*/@%&|^]=|[-+*/@%&|^~<>=(){}\[\],:.!?$`\\'"])
+"""
+_STRING = r"""(?P<string>(?s:[rRuUbBfF]{0,2}(?:
+    \"\"\"(?:\\.|.)*?\"\"\" | \'\'\'(?:\\.|.)*?\'\'\' | \"(?:\\.|[^\"\\\n])*+\" | \'(?:\\.|[^\'\\\n])*+\'
+)))|"""
+_TOKEN = re.compile(_PIECES, re.VERBOSE)
+_PYTHON_TOKEN = re.compile(_STRING + _PIECES, re.VERBOSE)
 
 _HINTS = {
     "^": "'^' is not a power here; write **",
@@ -42,8 +47,9 @@ _HINTS = {
     "!": "'!' is not part of the language; a factorial is gamma(n + 1)",
     "\\": "'\\' is not part of the language",
     "->": "'->' is not part of the language",
+    "...": "'...' is not part of the language; write every term out",
 }
-_AUGMENTED = ("+=", "-=", "*=", "/=", "@=", "%=", "&=", "|=", "**=", "//=")
+_AUGMENTED = ("+=", "-=", "*=", "/=", "@=", "%=", "&=", "|=", "**=", "//=", "<<=", ">>=")
 _LOOK_ALIKE = {
     "\N{MULTIPLICATION SIGN}": "*",
     "\N{MIDDLE DOT}": "*",
@@ -74,20 +80,22 @@ class Token:
     end: int
 
 
-def tokenize(text: str, limits: Limits) -> Iterator[Token]:
-    """Tokens of `text`, then one END. Line ends inside brackets are not reported.
+def tokenize(text: str, limits: Limits, *, start: int = 0, end: int | None = None, python: bool = False) -> Iterator[Token]:
+    """Tokens of `text` from `start` to `end`, then one END; read as they are asked for. Line ends in brackets are left out.
 
     Raises ParseError at the first character that cannot be part of a formula.
     """
+    end = len(text) if end is None else end
+    pattern = _PYTHON_TOKEN if python else _TOKEN
     if len(text) > limits.length:
         raise ParseError(
             f"the text has {len(text)} characters, more than the limit of {limits.length}; raise the limit `length`",
             text=text[:1000],
             at=0,
         )
-    position, depth = 0, 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
+    position, depth = start, 0
+    while position < end:
+        match = pattern.match(text, position, end)
         if match is None:
             raise ParseError(_alien(text[position]), text=text, at=position)
         kind = match.lastgroup
@@ -95,7 +103,8 @@ def tokenize(text: str, limits: Limits) -> Iterator[Token]:
         if kind == "skip":
             continue
         if kind == "operator":
-            _refuse(piece, text, start)
+            if piece != "->" or not python:
+                _refuse(piece, text, start)
             depth += (piece in "([") - (piece in ")]")
         if kind == "newline" and depth > 0 and piece != ";":
             continue
@@ -104,7 +113,7 @@ def tokenize(text: str, limits: Limits) -> Iterator[Token]:
         if kind == "number":
             _refuse_number(text, piece, start, position)
         yield Token(kind or END, piece, start, position)
-    yield Token(END, "", len(text), len(text))
+    yield Token(END, "", end, end)
 
 
 def _refuse(piece: str, text: str, start: int) -> None:

@@ -15,9 +15,11 @@ from symdiff.render.context import Sheet, first_contributions, identifiers, line
 from symdiff.render.environment import render
 from symdiff.render.names import PYTHON_RESERVED, mangled
 from symdiff.render.printer import Printer, plain_number
-from symdiff.tape import Tape
+from symdiff.formula import Input
+from symdiff.tape import Step, Tape
 
 _COMMENT_COLUMN = 44
+_SHAPE = "sd_shape"  # no name of a user begins with sd_
 
 
 def python_module(sheet: Sheet) -> str:
@@ -27,8 +29,7 @@ def python_module(sheet: Sheet) -> str:
     printer = Printer("python", names, _number, {})
     used = _helpers_used(tape)
     inputs = [names[given.name] for given in tape.inputs]
-    value = _result(tape, tape.value, printer)
-    gradients = [_result(tape, expr, printer) for _, expr in tape.outputs[1:]]
+    value, *gradients = _results(tape, printer)
     forward = Tape(tape.inputs, tape.primal, tape.outputs[:1])
     return render(
         "python",
@@ -36,17 +37,17 @@ def python_module(sheet: Sheet) -> str:
         sheet=sheet,
         inputs=inputs,
         assign=", ".join(inputs) if len(inputs) > 1 else f"({inputs[0]},)",
-        described=[_described(sheet, given.name) for given in tape.inputs],
+        described=[_described(given) for given in tape.inputs],
         signature=_signature(sheet, names),
         helpers=helper_source(used),
         value_lines=_lines(forward, printer, names),
         value=value,
-        value_shape="shape)" in value,
-        shape=any("shape)" in text for text in (value, *gradients)),
+        value_shape=_SHAPE in value,
+        shape=any(_SHAPE in text for text in (value, *gradients)),
         forward=_lines(Tape(tape.inputs, tape.primal, ()), printer, names),
         reverse=_lines(Tape(tape.inputs, tape.reverse, ()), printer, names, tape),
         gradients=gradients,
-        fields=[mangled(tape.wrt, PYTHON_RESERVED - {"value", "gradient"})[name] for name in tape.wrt],
+        fields=list(mangled(tape.wrt, PYTHON_RESERVED - {"value", "gradient"}).values()),
         notes=[_note(note.n, note.name, note.kept) for note in tape.notes],
     )
 
@@ -102,21 +103,25 @@ def _simple(expr: Expr) -> bool:
     return isinstance(expr, Call) and expr.op == "neg" and isinstance(expr.args[0], Name)
 
 
-def _result(tape: Tape, expr: Expr, printer: Printer) -> str:
-    """An output as a new array: a constant, or a name that is another array's, is written out in full."""
+def _results(tape: Tape, printer: Printer) -> list[str]:
+    """The outputs as new arrays: a constant, or a name that is another array's, is written out in full."""
+    made: dict[str, list[Step]] = {}
+    for step in tape.steps:
+        made.setdefault(step.target, []).append(step)
+    return [_result(made.get(expr.id, []) if isinstance(expr, Name) else [], expr, printer) for _, expr in tape.outputs]
+
+
+def _result(made: list[Step], expr: Expr, printer: Printer) -> str:
     if not isinstance(expr, Name):
-        return f"np.full(shape, {printer(expr)})"
-    made = [step for step in tape.steps if step.target == expr.id]
-    own = bool(made) and (isinstance(made[0].expr, Call) or len(made) > 1)
-    constant = own and not any(step.operands for step in made)
-    return printer(expr) if own and not constant else f"np.array(np.broadcast_to({printer(expr)}, shape))"
+        return f"np.full({_SHAPE}, {printer(expr)})"
+    fresh = bool(made) and (isinstance(made[0].expr, Call) or len(made) > 1) and any(step.operands for step in made)
+    return printer(expr) if fresh else f"np.array(np.broadcast_to({printer(expr)}, {_SHAPE}))"
 
 
-def _described(sheet: Sheet, name: str) -> str:
-    given = next(given for given in sheet.formula.declared if given.name == name)
+def _described(given: Input) -> str:
     kind = "constant" if given.constant else "variable"
     default = "" if given.default is None else f", {given.default!r} unless given"
-    return f"{name}: scalar, {kind}{default}"
+    return f"{given.name}: scalar, {kind}{default}"
 
 
 def _signature(sheet: Sheet, names: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from symdiff.expr import Number
 from symdiff.render.printer import TEXT
 from symdiff.tape import Step
-from symdiff.trace import State, Trace, json_number, operands_shown
+from symdiff.trace import Send, State, Trace, json_number, operands_shown
 
 
 def trace_text(trace: Trace) -> str:
@@ -53,7 +53,11 @@ def pending_text(step: Step) -> str:
 
 
 def trace_dict(trace: Trace) -> dict[str, Any]:
-    """The trace as plain lists and numbers; see DESIGN: lists `steps` and `reverse`."""
+    """The trace as plain lists and numbers.
+
+    `steps` has every primal step with its value and its complete adjoint. `reverse` has, in the order of the reverse sweep, the state just before
+    each step sends its own adjoint back: in `adjoints` its own and those that are half accumulated, in `pending` what these still wait for.
+    """
     steps = [
         {
             "n": node.step.n,
@@ -69,7 +73,14 @@ def trace_dict(trace: Trace) -> dict[str, Any]:
         if node.step is not None
     ]
     by_name = {step["name"]: step for step in steps}
-    reverse = [state_dict(trace, state) | {key: by_name[state.name][key] for key in ("n", "op", "operands", "value")} for state in trace.states()]
+    sends: dict[str, list[Send]] = {}
+    for send in trace.sends:
+        sends.setdefault(str(send.step.of), []).append(send)
+    reverse = [
+        {key: by_name[state.name][key] for key in ("n", "name", "op", "operands", "value")}
+        | _state_dict(state, sends.get(state.name, []))
+        for state in trace.frontier()
+    ]
     inputs = [{"name": n.name, "value": json_number(n.value), "adjoint": json_number(n.adjoint)} for n in trace.inputs]
     return {
         "inputs": inputs,
@@ -81,7 +92,11 @@ def trace_dict(trace: Trace) -> dict[str, Any]:
 
 
 def state_dict(trace: Trace, state: State) -> dict[str, Any]:
-    """One entry of `reverse`: the state just before the step sends its adjoint back."""
+    """The state just before a step sends its adjoint back: all adjoints so far, and all that is pending."""
+    return _state_dict(state, [send for send in trace.sends if send.step.of == state.name])
+
+
+def _state_dict(state: State, sends: list[Send]) -> dict[str, Any]:
     return {
         "name": state.name,
         "adjoint": json_number(state.adjoint),
@@ -95,8 +110,7 @@ def state_dict(trace: Trace, state: State) -> dict[str, Any]:
                 "local": json_number(send.local),
                 "contribution": json_number(send.value),
             }
-            for send in trace.sends
-            if send.step.of == state.name
+            for send in sends
         ],
     }
 

@@ -4,4 +4,4 @@ The modules listed in `MODULES` import each other relatively and nothing else of
 them as verbatim copies, side by side under these names.
 """
 
-MODULES = ("arrays", "kernel", "compiler")
+MODULES = ("arrays", "compiler", "engines", "kernel", "library")

@@ -166,7 +166,7 @@ def overlap(one: Array, other: Array) -> bool:
     if not np.may_share_memory(one, other):
         return False
     try:
-        return np.shares_memory(one, other, max_work=_OVERLAP_WORK)
+        return np.shares_memory(one, other, max_work=_OVERLAP_WORK)  # type: ignore[arg-type]  # the stubs know 0 and -1
     except RuntimeError:  # numpy.exceptions.TooHardError, which lives elsewhere in older NumPy
         return True
 

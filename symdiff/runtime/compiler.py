@@ -118,11 +118,11 @@ def flag_sets(
         if flag in _FORBIDDEN:
             raise CompileError(f"SYMDIFF_CFLAGS has {flag}, which changes the arithmetic of the whole process")
     large, gcc = statements > LARGE, compiler.kind == "gcc"
-    shared = ("-ffp-contract=off", "-fPIC", "-shared")
+    shared: tuple[str, ...] = ("-ffp-contract=off", "-fPIC", "-shared")
     if sys.platform == "darwin":
         shared += ("-undefined", "dynamic_lookup")  # the extension's Python symbols come from the running interpreter
     level = "-O1" if large else "-O3"
-    fast = (level, "-march=native", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", *shared)
+    fast: tuple[str, ...] = (level, "-march=native", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", *shared)
     if large and gcc:
         fast += ("-fira-algorithm=priority", "-fno-tree-ter")
     if gcc and "avx512f" in cpu()[1].split():

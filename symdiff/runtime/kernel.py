@@ -341,7 +341,7 @@ def _gradient_type(wrt: tuple[str, ...]) -> type:
             legal += "_"
         taken.add(legal)
         fields.append(legal)
-    return namedtuple("Gradient", fields)  # type: ignore[misc]  # the fields are known at run time only
+    return namedtuple("Gradient", fields)
 
 
 def _signature(spec: KernelSpec) -> inspect.Signature | None:

@@ -1,0 +1,199 @@
+"""One C function of a tape: identifiers, statements, and the strings that the templates put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from symdiff.expr import Call, Expr, Name, Number, call, walk
+from symdiff.render.context import Sheet, first_contributions, identifiers, line_comment
+from symdiff.render.names import C_RESERVED, mangled
+from symdiff.render.printer import Printer
+from symdiff.tape import Namer, Step, Tape
+
+LIBM = (
+    "sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh exp expm1 log log1p log2 log10 sqrt cbrt fabs pow hypot "
+    "erf erfc tgamma lgamma"
+).split()
+_MOST_PARAMETERS = 127  # what C99 promises (5.2.4.1); a formula with more has the array interface alone
+_COMMENT_COLUMN = 52
+_WIDTH = 116
+Pairs = Mapping[str, tuple[str, str]]
+
+
+class Words:
+    """`m.sin` in a spelling or helper -> `sin` or `sinf`."""
+
+    def __init__(self, suffix: str) -> None:
+        for name in LIBM:
+            setattr(self, name, name + suffix)
+
+
+class Function:
+    """`value` or `gradient` of one formula: what both layouts (fused and chunked) need."""
+
+    def __init__(self, sheet: Sheet, kind: str, tape: Tape) -> None:
+        self.sheet, self.kind, self.tape = sheet, kind, tape
+        self.suffix = "f" if sheet.dtype == "float32" else ""
+        self.real = "float" if self.suffix else "double"
+        self.zero, self.one = f"0.0{self.suffix}", f"1.0{self.suffix}"
+        self.names = mangled(identifiers(tape), C_RESERVED)
+        self.words: dict[str, Any] = {"m": Words(self.suffix), "one": self.one}
+        self.inputs = [self.names[given.name] for given in tape.inputs]
+        self.namer = Namer(self.names.values())
+        self.outputs = [self.namer.fresh(wish) for wish in self._output_wishes()]
+        self.primal = {step.name: step for step in tape.primal}
+        self.first = first_contributions(tape)
+
+    def _output_wishes(self) -> list[str]:
+        """Parameters through which results leave: `d_x` for the derivative by x."""
+        return ["value_out"] + [f"d_{label}" for label, _ in self.tape.outputs[1:]]
+
+    def printer(self, pairs: Pairs | None = None) -> Printer:
+        """Prints expressions; sine and cosine of a pair by the names they have already."""
+        replaced: dict[Expr, str] = {}
+        for name, (sine, cosine) in (pairs or {}).items():
+            replaced[call("sin", Name(name))] = sine
+            replaced[call("cos", Name(name))] = cosine
+        return Printer("c", self.names, self._literal, self.words, replaced=replaced)
+
+    def _literal(self, number: Number, alone: bool) -> str:
+        return f"{number.value!r}{self.suffix}"
+
+    def statement(self, step: Step, printer: Printer) -> str:
+        """One line: the step, its equation number, where it comes from."""
+        target, text = self.names[step.target], printer(step.expr)
+        if step.into is None:
+            code = f"const {self.real} {target} = {text};"
+        elif step.name in self.first:
+            code = f"{self.real} {target} = {text};"
+        else:
+            code = f"{target} += {text};"
+        return f"{code.ljust(_COMMENT_COLUMN)} /* {line_comment(step, self.primal)} */"
+
+    def common(self) -> dict[str, Any]:
+        """Strings that are the same in both layouts: declarations of the public functions, and their documentation."""
+        n = self.namer.fresh("n")
+        stride = {name: self.namer.fresh(f"{name}_stride") for name in [*self.inputs, *self.outputs]}
+        real, prefix = self.real, f"{self.sheet.name}_{self.kind}"
+        batch = [f"const {real} *{x}, ptrdiff_t {stride[x]}" for x in self.inputs]
+        batch += [f"{real} *{y}, ptrdiff_t {stride[y]}" for y in self.outputs]
+        return {
+            "kind": self.kind,
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "n": n,
+            "named": 2 * (len(self.inputs) + len(self.outputs)) + 1 <= _MOST_PARAMETERS,
+            "point": wrapped(f"int {prefix}(", [f"{real} {x}" for x in self.inputs] + self.pointers, ")", 4),
+            "batch": wrapped(f"int {prefix}_batch(", [f"size_t {n}", *batch], ")", 4),
+            "in_list": wrapped("{", self.inputs, "}", 8),
+            "out_list": wrapped("{", self.outputs, "}", 8),
+            "in_strides": wrapped("{", [stride[x] for x in self.inputs], "}", 8),
+            "out_strides": wrapped("{", [stride[y] for y in self.outputs], "}", 8),
+            "described": self._described(),
+        }
+
+    @property
+    def pointers(self) -> list[str]:
+        """Output parameters."""
+        return [f"{self.real} *{y}" for y in self.outputs]
+
+    def _described(self) -> list[str]:
+        constants = set(self.sheet.formula.constants)
+        lines = [
+            f"{self.names[given.name]}: input{', constant' if given.name in constants else ''}" for given in self.tape.inputs
+        ]
+        lines.append(f"{self.outputs[0]}: value")
+        for output, (label, _) in zip(self.outputs[1:], self.tape.outputs[1:], strict=True):
+            lines.append(f"{output}: derivative of the value by {label}")
+        return lines
+
+
+def fused(function: Function) -> dict[str, Any]:
+    """Template context of a function whose body is one inline function."""
+    pairs = _sine_cosine_pairs(function.tape)
+    inputs, outputs, real = function.inputs, function.outputs, function.real
+    body, fast = f"sd_{function.kind}_body", ["const int sd_fast"] if pairs else []
+    at_in = [f"sd_in_{k}[i]" for k in range(len(inputs))]
+    at_out = [f"&sd_out_{k}[i]" for k in range(len(outputs))]
+    packed = [f"in[{k}]" for k in range(len(inputs))] + [f"&out[{k}]" for k in range(len(outputs))]
+    values = [f"const {real} {x}" for x in inputs]
+    ignored = "(void)" if pairs else ""
+
+    def body_call(quick: str, arguments: list[str], indent: int) -> str:
+        return wrapped(f"{body}(", ([quick] if pairs else []) + arguments, ")", indent)
+
+    lines = _lines(function, pairs)
+    return function.common() | {
+        "definition": wrapped(f"SD_INLINE {real if pairs else 'void'} {body}(", fast + values + function.pointers, ")", 4),
+        "loop_call": body_call("SD_FAST", at_in + at_out, 16),
+        "again_call": "(void)" + body_call("0", at_in + at_out, 24),
+        "packed_call": ignored + body_call("0", packed, 8),
+        "point_call": ignored + body_call("0", inputs + outputs, 8),
+        "unused": _unused(function),
+        "lines": lines,
+        "results": _results(function, pairs),
+        "pairs": bool(pairs),
+        "outside": _outside(function, pairs),
+        "text": lines,
+    }
+
+
+def _lines(function: Function, pairs: Pairs) -> list[str]:
+    """One statement a step; sine and cosine of one argument are made together, before the first use."""
+    printer = function.printer(pairs)
+    waiting = dict(pairs)
+    lines = []
+    for step in function.tape.steps:
+        for name in [name for name in waiting if _uses_pair(step, name)] if waiting else ():
+            sine, cosine = waiting.pop(name)
+            lines.append(f"{function.real} {sine}, {cosine};")
+            lines.append(f"sd_pair(sd_fast, {function.names[name]}, &{sine}, &{cosine});")
+        lines.append(function.statement(step, printer))
+    return lines
+
+
+def _results(function: Function, pairs: Pairs) -> list[str]:
+    printer = function.printer(pairs)
+    return [f"*{out} = {printer(expr)};" for out, (_, expr) in zip(function.outputs, function.tape.outputs, strict=True)]
+
+
+def _unused(function: Function) -> list[str]:
+    used = {name for step in function.tape.steps for name in step.operands}
+    used |= {expr.id for _, expr in function.tape.outputs if isinstance(expr, Name)}
+    return [function.names[given.name] for given in function.tape.inputs if given.name not in used]
+
+
+def _outside(function: Function, pairs: Pairs) -> str:
+    """How many angles of a point are beyond the range of the fast sine and cosine; NaN counts as beyond."""
+    tests = [
+        f"(fabs{function.suffix}({function.names[x]}) <= SD_SINCOS_LIMIT ? {function.zero} : {function.one})" for x in pairs
+    ]
+    return wrapped("", tests, "", 8, " + ")
+
+
+def _uses_pair(step: Step, name: str) -> bool:
+    return any(isinstance(part, Call) and part.op in ("sin", "cos") and part.args == (Name(name),) for part in walk(step.expr))
+
+
+def _sine_cosine_pairs(tape: Tape) -> dict[str, tuple[str, str]]:
+    """Variables of which both sine and cosine are needed, with names for the two (no name of a user begins with sd_)."""
+    seen: dict[str, set[str]] = {}
+    for step in tape.steps:
+        for part in walk(step.expr):
+            if isinstance(part, Call) and part.op in ("sin", "cos") and isinstance(part.args[0], Name):
+                seen.setdefault(part.args[0].id, set()).add(part.op)
+    return {name: (f"sd_sin_{name}", f"sd_cos_{name}") for name, both in seen.items() if len(both) == 2}
+
+
+def wrapped(opening: str, items: Iterable[str], closing: str, indent: int, between: str = ", ") -> str:
+    """`opening item, item, ... closing`, broken before column 120 and continued `indent` columns in."""
+    items = list(items)
+    lines, current = [], opening
+    for index, item in enumerate(items):
+        piece = item + (closing if index == len(items) - 1 else between)
+        if len(current) + len(piece) > _WIDTH - indent // 2 and current.strip():
+            lines.append(current.rstrip())
+            current = " " * indent
+        current += piece
+    return "\n".join([*lines, current])

@@ -1,0 +1,170 @@
+r"""Expressions as LaTeX mathematics: the op table's spellings, brackets only as tall as they must be, cases, indicators.
+
+What is added to the table's spellings is what depends on the operands: `\sin^{2}(x)` for a power of a function, a dot between
+two numbers, `[c]` for `where(c, 1, 0)`, one list of cases for nested `where`s, named constants (2/\sqrt{\pi}) for their digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from symdiff.expr import Call, Expr, Name, Number, bottom_up, is_constant
+from symdiff.ops import COMPARE_OPS, TABLE, Spelling
+from symdiff.ops.activation import ONE_OVER_SQRT_TWO_PI, SQRT_HALF
+from symdiff.ops.core import ADD, ATOM, COMPARE, LOOSE, MUL, POWER, infix, latex_function
+from symdiff.ops.evaluate import constant_value
+from symdiff.ops.exponential import LN2, LN10
+from symdiff.ops.special import TWO_OVER_SQRT_PI
+from symdiff.render.figures import literal
+from symdiff.render.printer import Printer
+
+_TALL = (r"\frac", r"\begin", r"\sqrt", r"\left", r"\big")
+_POWERS = frozenset({"sin", "cos", "tan", "sinh", "cosh", "tanh"})  # \sin^{2}(x) is how people write it
+CONSTANTS = {
+    TWO_OVER_SQRT_PI.value: (r"\frac{2}{\sqrt{\pi}}", POWER - 1),
+    SQRT_HALF: (r"\frac{1}{\sqrt{2}}", POWER - 1),
+    ONE_OVER_SQRT_TWO_PI: (r"\frac{1}{\sqrt{2 \pi}}", POWER - 1),
+    LN2: (r"\log(2)", POWER - 1),
+    LN10: (r"\log(10)", POWER - 1),
+    0.5: (r"\tfrac{1}{2}", POWER - 1),
+}
+"""Constants that the op table brings in as float64; a formula's own literals stay digits."""
+
+_RIVALS = {"sigmoid": "sigma", "gamma": "Gamma", "lgamma": "Gamma", "digamma": "psi", "polygamma": "psi"}
+_NOT = {"lt": r"\not<", "le": r"\not\le", "gt": r"\not>", "ge": r"\not\ge", "eq": r"\ne", "ne": "="}
+
+
+def clashing_spellings(names: Iterable[str]) -> dict[str, Spelling]:
+    r"""Other spellings for ops whose letter is a variable of the formula: \sigma, \Gamma, \psi and Euler's e."""
+    used = set(names)
+    found = {
+        op: latex_function(rf"\operatorname{{{op}}}", TABLE[op].operands) for op, name in _RIVALS.items() if name in used
+    }
+    if "e" in used:
+        found["exp"] = latex_function(r"\exp")
+        found["expm1"] = latex_function(r"\operatorname{expm1}")
+    return found
+
+
+def ten(digits: str, power: int) -> str:
+    r"""`1.5 \times 10^{-5}`."""
+    return digits if power == 0 else rf"{digits} \times 10^{{{power}}}"
+
+
+@dataclass(frozen=True)
+class MathPrinter(Printer):
+    r"""LaTeX of an expression.
+
+    functions  names of the formula's own helpers
+    instead    spellings that differ from the op table's in this document
+    flat       no line breaks inside (`cases`), for the cells of a Markdown table
+    constants  named constants are printed by name
+    """
+
+    functions: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, Spelling] = field(default_factory=dict)
+    flat: bool = False
+    constants: bool = True
+
+    def __call__(self, expr: Expr) -> str:
+        text, _ = self.piece(expr)
+        return text
+
+    def piece(self, expr: Expr) -> tuple[str, int]:
+        """The text of `expr` and how strongly it binds."""
+        text, strength = bottom_up(expr, self._leaf, self._node)
+        return text, strength
+
+    def number_piece(self, leaf: Number) -> tuple[str, int]:
+        """A literal in full."""
+        if leaf.symbol is not None:
+            return "\\" + leaf.symbol, ATOM
+        if self.constants and leaf.value in CONSTANTS:
+            return CONSTANTS[leaf.value]
+        if self.constants and -leaf.value in CONSTANTS:
+            return "-" + CONSTANTS[-leaf.value][0], ADD
+        return signed(*literal(leaf.value))
+
+    def _leaf(self, leaf: Name | Number) -> tuple[Any, int]:
+        if isinstance(leaf, Name):
+            return self.names[leaf.id], ATOM
+        return self.number_piece(leaf)
+
+    def _node(self, call: Call, args: list[tuple[Any, int]]) -> tuple[str, int]:
+        if call.op in self.functions and call.op in self.helpers:
+            return self._spelled(latex_function(self.functions[call.op], len(args)), args)
+        if call.op == "where":
+            return self._where(call, args)
+        if call.op in ("square", "pow") and isinstance(call.args[0], Call):
+            power = self._function_power(call, args)
+            if power is not None:
+                return power
+        if call.op == "mul":
+            return self._spelled(infix(_between(args), MUL), args)
+        if call.op == "neg" and args[0][1] == MUL and not args[0][0].startswith("-"):
+            return "-" + args[0][0], ADD
+        return self._spelled(self.instead.get(call.op, TABLE[call.op].latex), args)
+
+    def _spelled(self, spelling: Spelling, args: list[tuple[Any, int]]) -> tuple[str, int]:
+        pieces = [bracketed(text) if strength < place else text for (text, strength), place in zip(args, spelling.places, strict=True)]
+        text = spelling.text.format(*pieces)
+        return text if is_tall(" ".join(pieces)) else text.replace(r"\left(", "(").replace(r"\right)", ")"), spelling.strength
+
+    def _function_power(self, call: Call, args: list[tuple[Any, int]]) -> tuple[str, int] | None:
+        inner = call.args[0]
+        if not isinstance(inner, Call) or inner.op not in _POWERS or inner.op in self.functions:
+            return None
+        exponent = 2.0
+        if call.op == "pow":
+            if not is_constant(call.args[1]):
+                return None
+            exponent = constant_value(call.args[1])
+        if not exponent.is_integer() or not 2 <= exponent <= 9:
+            return None
+        head = f"\\{inner.op}"
+        return f"{head}^{{{int(exponent)}}}{args[0][0][len(head):]}", POWER - 1
+
+    def _where(self, call: Call, args: list[tuple[Any, int]]) -> tuple[str, int]:
+        condition, taken, other = (text for text, _ in args)
+        if call.args[1] == Number(1.0) and call.args[2] == Number(0.0):
+            return f"[{condition}]", ATOM
+        if self.flat:
+            return rf"\left\{{{taken} \text{{ if }} {condition},\ {other} \text{{ otherwise}}\right\}}", ATOM
+        end = r" \end{cases}"
+        start = r"\begin{cases} "
+        nested = isinstance(call.args[2], Call) and call.args[2].op == "where" and other.startswith(start)
+        rest = other[len(start) : -len(end)] if nested else rf"{other} & \text{{otherwise}}"
+        return rf"{start}{taken} & \text{{if }} {condition} \\ {rest}{end}", COMPARE
+
+    def condition(self, expr: Expr, holds: bool) -> str:
+        """`[x > 0]`, or with the relation struck out: `not x > 0` is also true of a NaN, `x <= 0` is not."""
+        if holds:
+            return f"[{self(expr)}]"
+        assert isinstance(expr, Call) and expr.op in COMPARE_OPS
+        sides = [bottom_up(side, self._leaf, self._node) for side in expr.args]
+        return "[" + self._spelled(infix(f" {_NOT[expr.op]} ", LOOSE), sides)[0] + "]"
+
+
+def signed(digits: str, power: int) -> tuple[str, int]:
+    """A decimal with the strength of what it is: a product where there is a power of ten, a negation with a minus sign."""
+    names = {"inf": r"\infty", "-inf": r"-\infty", "nan": r"\mathrm{NaN}"}
+    text = names.get(digits) or ten(digits, power)
+    return text, ADD if text.startswith("-") else MUL if power else ATOM
+
+
+def bracketed(text: str) -> str:
+    """Brackets as tall as what they hold."""
+    return rf"\left({text}\right)" if is_tall(text) else f"({text})"
+
+
+def is_tall(text: str) -> bool:
+    """True where plain brackets would be too small."""
+    return any(mark in text for mark in _TALL)
+
+
+def _between(args: list[tuple[Any, int]]) -> str:
+    """A thin space between factors; a dot where a number follows, which a space would glue to what stands before."""
+    right: str = args[1][0]
+    return r" \cdot " if right[:1].isdigit() or right.startswith((r"\begin", "[", r"\tfrac")) else r" \, "

@@ -1,0 +1,1 @@
+"""Checks of what was generated, by other ways of working it out."""
