@@ -10,8 +10,9 @@
 
 from symdiff.errors import BuildError, DomainError, ParseError, ShapeError, SymdiffError, UnsupportedError
 from symdiff.formula import Limits
-from symdiff.pipeline import VERSION as __version__
-from symdiff.pipeline import Formula, Kernel, Program, formula, gradient
+from symdiff.pipeline import VERSION, Formula, Kernel, Program, formula, gradient
+
+__version__ = VERSION
 
 __all__ = [
     "BuildError",

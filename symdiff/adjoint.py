@@ -1,8 +1,9 @@
 """Tape -> Tape: the reverse sweep behind the forward one.
 
-Input: a tape of primal steps. Output: the same tape with, for every primal step on a path from the variables to the value,
-one adjoint step per operand: `operand_bar += step_bar * d step / d operand` (Griewank and Walther, Evaluating Derivatives,
-2nd ed., SIAM 2008, table 3.5). The formula is never expanded; the cost is a small multiple of the forward sweep's.
+Input: a tape of primal steps. Output: the same tape with, for every primal step on a path from the variables to the
+value, one adjoint step per operand: `operand_bar += step_bar * d step / d operand` (Griewank and Walther, Evaluating
+Derivatives, 2nd ed., SIAM 2008, table 3.5). The formula is never expanded; the cost is a small multiple of the
+forward sweep's.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ def local_derivatives(step: Step) -> list[Local]:
 class _Mask:
     """A side of a `where` that everything below it is reached through; masks form a tree, the root is None.
 
-    The derivative of a branch that is not taken must be 0 even where it is infinite (0*inf is NaN). So every contribution
-    made inside a branch is masked. A variable that is also used outside the branch belongs to the masks that all its uses
-    have in common: their lowest common ancestor.
+    The derivative of a branch that is not taken must be 0 even where it is infinite (0*inf is NaN). So every
+    contribution made inside a branch is masked. A variable that is also used outside the branch belongs to the masks
+    that all its uses have in common: their lowest common ancestor.
     """
 
     __slots__ = ("branch", "condition", "depth", "n", "name", "parent")
@@ -189,4 +190,3 @@ class _Reverse:
             name = self.namer.fresh(f"mask{inner.n}")
             yield Step(inner.n, name, inner.own(inside), SHARED)
             inner.name = name
-

@@ -1,7 +1,7 @@
 """The command line: results on stdout, messages on stderr; exit 0 ok, 1 check failed, 2 bad use.
 
-Nothing that goes wrong with a formula, a file or a compiler ends in a traceback: every such error is one line that says what is
-wrong and where, with the place in the formula under it.
+Nothing that goes wrong with a formula, a file or a compiler ends in a traceback: every such error is one line that
+says what is wrong and where, with the place in the formula under it.
 """
 
 from __future__ import annotations
@@ -56,15 +56,19 @@ def _message(text: str) -> None:
 def main() -> None:
     """Write the mathematics once; get the derivation, the code and the speed.
 
-    FORMULA is text such as "x**2 + sin(y)", a file that ends in .sd (or @FILE), - for standard input, or module.py:function, whose
-    source is read and never run.
+    FORMULA is text such as "x**2 + sin(y)", a file that ends in .sd (or @FILE), - for standard input, or
+    module.py:function, whose source is read and never run.
     """
 
 
 def _formula_options(command: F) -> F:
     """What every command that reads a formula takes."""
-    command = click.option("--wrt", metavar="A,B", help="Variables to differentiate by; by default all that are not constant.")(command)
-    command = click.option("--limit", "limits", multiple=True, metavar="NAME=N", help=f"Raise a limit: {', '.join(_LIMIT_NAMES)}.")(command)
+    command = click.option(
+        "--wrt", metavar="A,B", help="Variables to differentiate by; by default all that are not constant."
+    )(command)
+    command = click.option(
+        "--limit", "limits", multiple=True, metavar="NAME=N", help=f"Raise a limit: {', '.join(_LIMIT_NAMES)}."
+    )(command)
     return click.argument("source", metavar="FORMULA")(command)
 
 
@@ -74,18 +78,31 @@ _at_option = click.option("--at", metavar="K=V,...|FILE.toml", help="A number fo
 @main.command()
 @_formula_options
 @click.option("--name", help="Name of the package; by default the file's stem, or `formula`.")
-@click.option("-o", "--output", "folder", default=".", metavar="DIR", help="Folder in which the package's folder is made.")
+@click.option(
+    "-o", "--output", "folder", default=".", metavar="DIR", help="Folder in which the package's folder is made."
+)
 @_at_option
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
 @click.option("--force", is_flag=True, help="Overwrite files of an earlier run.")
+@click.option("--build", "build_it", is_flag=True, help="Compile the package's kernel too (python -m NAME.build).")
 def generate(
-    source: str, wrt: str | None, limits: tuple[str, ...], name: str | None, folder: str, at: str | None, dtype: str, force: bool
+    source: str,
+    wrt: str | None,
+    limits: tuple[str, ...],
+    name: str | None,
+    folder: str,
+    at: str | None,
+    dtype: str,
+    force: bool,
+    build_it: bool,
 ) -> None:
     """Write a package DIR/NAME: Python, C, header, derivation, builder, self-check."""
     program = _program(source, wrt, limits)
     chosen = name or _stem(source)
     written = program.write(Path(folder) / chosen, at=_point(at), dtype=dtype, force=force)  # type: ignore[arg-type]
     click.echo(str(written))
+    if build_it:
+        click.echo(pipeline.build_package(written))
 
 
 @main.command()
@@ -95,7 +112,13 @@ def generate(
 @click.option("--fragment", is_flag=True, help="LaTeX without preamble, for a document of your own (needs amsmath).")
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; by default to standard output.")
 def derive(
-    source: str, wrt: str | None, limits: tuple[str, ...], at: str | None, style: str, fragment: bool, output: str | None
+    source: str,
+    wrt: str | None,
+    limits: tuple[str, ...],
+    at: str | None,
+    style: str,
+    fragment: bool,
+    output: str | None,
 ) -> None:
     """Show the derivation, every step; with --at also every number."""
     if fragment and style != "tex":
@@ -117,7 +140,9 @@ def derive(
 @_at_option
 @click.option("--before", metavar="NAME", help="The state of all adjoints just before NAME sends its own back.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def trace(source: str, wrt: str | None, limits: tuple[str, ...], at: str | None, before: str | None, as_json: bool) -> None:
+def trace(
+    source: str, wrt: str | None, limits: tuple[str, ...], at: str | None, before: str | None, as_json: bool
+) -> None:
     """Show every node's value and every adjoint, step by step."""
     point = _point(at)
     view = _program(source, wrt, limits).trace({} if point is None else point)
@@ -128,7 +153,9 @@ def trace(source: str, wrt: str | None, limits: tuple[str, ...], at: str | None,
 @main.command()
 @_formula_options
 @_at_option
-@click.option("--points", default=3, show_default=True, type=click.IntRange(0, 100), help="Points to find automatically.")
+@click.option(
+    "--points", default=3, show_default=True, type=click.IntRange(0, 100), help="Points to find automatically."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(source: str, wrt: str | None, limits: tuple[str, ...], at: str | None, points: int, as_json: bool) -> None:
     """Put the generated code to the test: dot products, finite differences, complex step, 50 digits."""
@@ -147,7 +174,7 @@ def doctor() -> None:
         click.echo(f"{name.ljust(width)}  {fact}")
 
 
-# -- reading what the user gave ------------------------------------------------------------------------------------------
+# -- reading what the user gave ---------------------------------------------------------------------------------------
 
 
 def _program(source: str, wrt: str | None, limits: tuple[str, ...]) -> Program:

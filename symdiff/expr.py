@@ -9,8 +9,8 @@ A parsed formula can be thousands of calls deep (a flat sum of 5,000 names is), 
 over an expression of unknown depth goes through `bottom_up`.
 
 Why not SymPy objects: SymPy re-sorts operands (`x + 2` becomes `2 + x`), turns `a - b` into `a + (-1)*b` and `sin(-a)`
-into `-sin(a)`, cannot carry a position in the text, and costs about 40 us a node. `formula.Formula.sympy` gives the SymPy
-form of a formula, and the op table is proved against SymPy's derivatives in the tests.
+into `-sin(a)`, cannot carry a position in the text, and costs about 40 us a node. `formula.Formula.sympy` gives the
+SymPy form of a formula, and the op table is proved against SymPy's derivatives in the tests.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A formula: its inputs with shapes, its helpers, its statements.
 
-    Formula   ::= inputs, helpers, statements          # the output is the last statement
-    Input     ::= name, shape, constant?, default?
-    Helper    ::= def name(parameters): return body    # inlined when the tape is made
-    Statement ::= name = expression                    # `name` is None for a bare last expression
+Formula   ::= inputs, helpers, statements          # the output is the last statement
+Input     ::= name, shape, constant?, default?
+Helper    ::= def name(parameters): return body    # inlined when the tape is made
+Statement ::= name = expression                    # `name` is None for a bare last expression
 """
 
 from __future__ import annotations
@@ -106,7 +106,11 @@ def to_sympy(formula: FormulaData) -> Any:
     result: Any = None
     for statement in formula.statements:
         result = inline(
-            statement.expr, formula.helpers, values.__getitem__, _sympy_number, lambda call, args: sympy_call(call.op, args)
+            statement.expr,
+            formula.helpers,
+            values.__getitem__,
+            _sympy_number,
+            lambda call, args: sympy_call(call.op, args),
         )
         if statement.name is not None:
             values[statement.name] = result
@@ -139,7 +143,7 @@ def inline(
     number: Callable[[Number], Any],
     build: Callable[[Call, list[Any]], Any],
 ) -> Any:
-    """Value of `expr` with helpers called by value: each argument is worked out once, however often the body uses it."""
+    """Value of `expr`, helpers called by value: each argument is worked out once, however often the body uses it."""
 
     def leaf(part: Name | Number) -> Any:
         return name(part.id) if isinstance(part, Name) else number(part)

@@ -61,14 +61,18 @@ class _Linearizer:
         if not math.isfinite(value):
             at = call.span[0] if call.span else None
             what = "is not a real number" if math.isnan(value) else "is too large for float64, or infinite"
-            raise DomainError(f"the constant part here {what}: '{call.op}' gives {value}", text=self.formula.source, at=at)
+            raise DomainError(
+                f"the constant part here {what}: '{call.op}' gives {value}", text=self.formula.source, at=at
+            )
         small = sum(1 for _ in walk(call)) <= _CONSTANT_SHOWN
         return call if small else Number(value, span=call.span)
 
     def _finish(self, operand: Expr, name: str, span: Span) -> None:
         """Give the statement's own name to its last step, or add a step that copies where there is none to name."""
         last = self.steps[-1] if self.steps else None
-        fresh = isinstance(operand, Name) and last is not None and last.name == operand.id and operand.id not in self._named
+        fresh = (
+            isinstance(operand, Name) and last is not None and last.name == operand.id and operand.id not in self._named
+        )
         if fresh and last is not None:
             self.steps[-1] = Step(n=last.n, name=name, expr=last.expr, span=span)
         else:

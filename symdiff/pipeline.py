@@ -1,12 +1,13 @@
 """The way from a formula to everything made of it: the one place that calls the stages.
 
-    source -> frontend.read -> linearize -> adjoint -> passes -> render -> build
+source -> frontend.read -> linearize -> adjoint -> passes -> render -> build
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from symdiff import frontend
 from symdiff.adjoint import adjoint
 from symdiff.build import kernels
 from symdiff.build.machine import machine_facts
-from symdiff.build.package import package_directory, write_package
+from symdiff.build.package import package_directory, run_builder, write_package
 from symdiff.errors import BuildError, SymdiffError, UnsupportedError, nearest, quoted
 from symdiff.formula import FormulaData, Limits, Shape
 from symdiff.linearize import linearize
@@ -48,8 +49,9 @@ def formula(
 ) -> Formula:
     """The formula in `source`: text (a str is always text), a pathlib.Path, a Python function, or a SymPy expression.
 
-    shapes and constants may stand for declarations in the text; limits raise what is refused for its size. Also a decorator for
-    a function, whose source is read and which is never run. Raises ParseError, DomainError or UnsupportedError with the place.
+    shapes and constants may stand for declarations in the text; limits raise what is refused for its size. Also a
+    decorator for a function, whose source is read and which is never run. Raises ParseError, DomainError or
+    UnsupportedError with the place.
     """
     return Formula(frontend.read(source, shapes=shapes, constants=tuple(constants), limits=limits))
 
@@ -60,18 +62,32 @@ def formula_from_reference(reference: str, *, limits: Limits | None = None) -> F
 
 
 def gradient(
-    source: Any, wrt: Iterable[str] | None = None, *, backend: Backend = "auto", dtype: DType = "float64", **options: Any
+    source: Any,
+    wrt: Iterable[str] | None = None,
+    *,
+    backend: Backend = "auto",
+    dtype: DType = "float64",
+    **options: Any,
 ) -> Kernel:
-    """The compiled kernel of value and gradient, in one go: `formula(source, **options).gradient(wrt).compile(backend)`."""
+    """The compiled kernel of value and gradient, in one go: `formula(source,
+    **options).gradient(wrt).compile(backend)`.
+    """
     return formula(source, **options).gradient(wrt).compile(backend, dtype=dtype)
 
 
 class Formula:
-    """A formula that has been read: `inputs` (name -> shape, in the order of a call), `constants`, `defaults`, `source`, `sympy`."""
+    """A formula that has been read: `inputs` (name -> shape, in the order of a call), `constants`, `defaults`,
+    `source`, `sympy`.
+    """
 
     def __init__(self, data: FormulaData) -> None:
         self.data = data
-        self.inputs, self.constants, self.defaults, self.source = data.inputs, data.constants, data.defaults, data.source
+        self.inputs, self.constants, self.defaults, self.source = (
+            data.inputs,
+            data.constants,
+            data.defaults,
+            data.source,
+        )
 
     @property
     def sympy(self) -> Any:
@@ -138,7 +154,9 @@ class Program:
         return c_module(self.sheet(name, dtype))
 
     def latex(self, at: Mapping[str, Any] | None = None, *, fragment: bool = False, name: str = "formula") -> str:
-        """The derivation in LaTeX, a whole article or a fragment that needs amsmath alone; with numbers where `at` is given."""
+        """The derivation in LaTeX, a whole article or a fragment that needs amsmath alone; with numbers where `at` is
+        given.
+        """
         trace, check = self._numbers(at)
         return derivation.latex(self.sheet(name), trace, fragment=fragment, check=check)
 
@@ -172,16 +190,16 @@ class Program:
         """The generated code put to the test: dot products, finite differences, complex step, 50 digits."""
         primal = linearize(self.data)
         engines = {"numpy": self.compile("numpy")}
-        try:
+        with suppress(BuildError):  # the report says that C was not tested
             engines["c"] = self.compile("c")
-        except BuildError:
-            pass  # the report says that C was not tested
         return verify(self.tape, tangent(primal, self.wrt), engines, at=at, points=points)
 
     # -- code --------------------------------------------------------------------------------------------------------
 
     def compile(self, backend: Backend = "auto", *, dtype: DType = "float64") -> Kernel:
-        """A callable Kernel. `c` raises BuildError without a compiler; `auto` then falls back to NumPy with a warning."""
+        """A callable Kernel. `c` raises BuildError without a compiler; `auto` then falls back to NumPy with a
+        warning.
+        """
         if backend not in ("auto", "c", "numpy") or dtype not in ("float64", "float32"):
             raise UnsupportedError(f"no backend {quoted(backend)} in {quoted(dtype)}: auto, c, numpy; float64, float32")
         if backend == "numpy":
@@ -191,7 +209,9 @@ class Program:
         except BuildError as error:
             if backend == "c":
                 raise
-            warnings.warn(f"using NumPy, because the C kernel cannot be built: {error.headline}", RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                f"using NumPy, because the C kernel cannot be built: {error.headline}", RuntimeWarning, stacklevel=2
+            )
             return self._numpy_kernel(dtype)
 
     def _spec(self, dtype: DType) -> KernelSpec:
@@ -207,15 +227,24 @@ class Program:
             made.single_file, self._spec(dtype), vector_functions=made.vector_functions, statements=made.statements
         )
 
-    def write(self, path: str | Path, *, at: Mapping[str, Any] | None = None, dtype: DType = "float64", force: bool = False) -> Path:
-        """Write the package: `path` is its folder, whose last part is its name. Existing files are kept unless `force`."""
+    def write(
+        self, path: str | Path, *, at: Mapping[str, Any] | None = None, dtype: DType = "float64", force: bool = False
+    ) -> Path:
+        """Write the package: `path` is its folder, whose last part is its name. Existing files are kept unless
+        `force`.
+        """
         path = Path(path)
         sheet = self.sheet(path.name, dtype)
         texts = {
             f"{path.name}.tex": self.latex(at, name=path.name),
             f"{path.name}.md": self.markdown(at, name=path.name),
         }
-        return write_package(path, package_files(sheet, texts), force=force)
+        return write_package(path, package_files(sheet, texts, at), force=force)
+
+
+def build_package(folder: Path) -> str:
+    """Compile the kernel of a generated package, as `python -m NAME.build` does; returns what that prints."""
+    return run_builder(folder)
 
 
 def doctor() -> list[tuple[str, str]]:
@@ -233,11 +262,15 @@ class TraceView:
     gradient = property(lambda self: self.numbers.gradient, doc="Derivative by each variable.")
 
     def before(self, name: str) -> StateView:
-        """All adjoints just before `name` sends its own (complete) adjoint to its operands, with what is still pending."""
+        """All adjoints just before `name` sends its own (complete) adjoint to its operands, with what is still
+        pending.
+        """
         return StateView(self.numbers, self.numbers.before(name))
 
     def json(self) -> dict[str, Any]:
-        """Lists `steps` and `reverse` (n, name, op, operands, value, adjoint, pending); non-finite numbers are strings."""
+        """Lists `steps` and `reverse` (n, name, op, operands, value, adjoint, pending); non-finite numbers are
+        strings.
+        """
         return trace_text.trace_dict(self.numbers)
 
     def __str__(self) -> str:
@@ -282,3 +315,19 @@ def _variables(data: FormulaData, wrt: Iterable[str] | str | None) -> tuple[str,
     if not names:
         raise SymdiffError("wrt names no variable")
     return names
+
+
+__all__ = [
+    "VERSION",
+    "Formula",
+    "Kernel",
+    "Limits",
+    "Program",
+    "StateView",
+    "TraceView",
+    "build_package",
+    "doctor",
+    "formula",
+    "formula_from_reference",
+    "gradient",
+]

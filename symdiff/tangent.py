@@ -1,9 +1,9 @@
 """Tape -> Tape: the forward sweep of derivatives beside the values.
 
-Input: any tape of elementwise steps, with or without a reverse sweep. Output: the same tape with, behind every step that
-depends on the variables, a tangent step `v3_dot` (Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, table 3.3).
-The directions are new inputs `x_dot`. Because adjoint steps are steps like others, the tangent of an adjoint tape is the sweep
-of a Hessian-vector product.
+Input: any tape of elementwise steps, with or without a reverse sweep. Output: the same tape with, behind every step
+that depends on the variables, a tangent step `v3_dot` (Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM
+2008, table 3.3). The directions are new inputs `x_dot`. Because adjoint steps are steps like others, the tangent of
+an adjoint tape is the sweep of a Hessian-vector product.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from symdiff.tape import TANGENT, Namer, Step, Tape
 
 
 def tangent(tape: Tape, wrt: Iterable[str]) -> Tape:
-    """`tape` with its tangent sweep; each output gets one more, labelled `label_dot`, in the direction `x_dot` of the inputs."""
+    """`tape` with its tangent sweep; each output gets one more, labelled `label_dot`, in the direction `x_dot` of the
+    inputs.
+    """
     wrt = tuple(wrt)
     namer = Namer(tape.bound_names())
     dots = {name: namer.fresh(f"{name}_dot") for name in wrt}
@@ -49,7 +51,8 @@ def tangent(tape: Tape, wrt: Iterable[str]) -> Tape:
 
 
 def directional(expr: Expr, dots: Mapping[str, str], value: Name | None) -> Expr:
-    """Derivative of `expr` in the direction `dots` (variable -> name of its tangent), as one expression; 0 where it is constant.
+    """Derivative of `expr` in the direction `dots` (variable -> name of its tangent), as one expression; 0 where it
+    is constant.
 
     `value` is the name that holds the value of the whole expression, so that rules over the output need not repeat it.
     """

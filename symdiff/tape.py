@@ -11,8 +11,8 @@ Numbers and names are given once, by `linearize`, and never change: step 3 is eq
 Python and in C (or the name that the user gave it), and (3') is what it sends back.
 
 An *accumulator* is a name that several steps add to: the adjoint of a variable that is used more than once. Every
-contribution is a step of its own, with a name of its own, and `into` names the accumulator. The sum may be read once the
-last contribution has been made. Printers show the first contribution as `=` and the later ones as `+=`.
+contribution is a step of its own, with a name of its own, and `into` names the accumulator. The sum may be read once
+the last contribution has been made. Printers show the first contribution as `=` and the later ones as `+=`.
 
 A tape may have gaps in its numbers, because passes drop and merge steps; `notes` says where a step went.
 """
@@ -84,7 +84,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A step that a pass took out of the code: `v7 = v3`, or dropped because nothing uses it (`kept` is None)."""
+    """A step that a pass took out of the code: `v7 = v3`, a constant `c = 6.25`, or one that nothing uses (`kept` is
+    None).
+    """
 
     n: int
     name: str

@@ -1,7 +1,7 @@
 """Tape + numbers -> every value and every adjoint, step by step, and the state before any step of the reverse sweep.
 
-Input: the tape as people read it (linearized, with its reverse sweep) and a value for every input. Numbers are float64, worked out
-by the same NumPy spellings as the generated Python code.
+Input: the tape as people read it (linearized, with its reverse sweep) and a value for every input. Numbers are
+float64, worked out by the same NumPy spellings as the generated Python code.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class State:
 class Trace:
     """Numbers at every node of a tape.
 
-    at  input -> number; inputs with a default may be left out. Raises SymdiffError for a missing or unknown name and ShapeError for
-        anything but one real number.
+    at  input -> number; inputs with a default may be left out. Raises SymdiffError for a missing or unknown name and
+        ShapeError for anything but one real number.
     """
 
     def __init__(self, tape: Tape, at: Mapping[str, Any]) -> None:
@@ -75,7 +75,9 @@ class Trace:
             value = float(evaluate(step.expr, self._values))
             self._values[step.name] = value
             if step.into is not None:
-                value = self._values[step.into] = self._values[step.into] + value if step.into in self._values else value
+                value = self._values[step.into] = (
+                    self._values[step.into] + value if step.into in self._values else value
+                )
             if step.role == ADJOINT:
                 self._send(step, value)
 
@@ -119,7 +121,9 @@ class Trace:
         return tuple(dict.fromkeys(step.of for step in self.tape.reverse if step.of is not None))
 
     def before(self, name: str) -> State:
-        """All adjoints just before `name` propagates its own (complete) adjoint to its operands, with what is pending."""
+        """All adjoints just before `name` propagates its own (complete) adjoint to its operands, with what is
+        pending.
+        """
         if name not in self.reverse_order:
             known = nearest(name, self.reverse_order)
             raise SymdiffError(f"{quoted(name)} is not a step of the reverse sweep{known or _list(self.reverse_order)}")
@@ -140,8 +144,8 @@ class Trace:
         return State(name, self._values[self.bars[name]], done, waiting, self.bars)
 
     def frontier(self) -> Iterator[State]:
-        """The state before every step, in the order of the reverse sweep, of what matters to it: the step's own adjoint and those that are
-        half accumulated, with what these still wait for. One pass over the tape.
+        """The state before every step, in the order of the reverse sweep, of what matters to it: the step's own
+        adjoint and those that are half accumulated, with what these still wait for. One pass over the tape.
         """
         receivers = {bar: variable for variable, bar in self.bars.items()}
         coming: dict[str, list[Step]] = {}
@@ -175,7 +179,9 @@ def _point(tape: Tape, at: Mapping[str, Any]) -> dict[str, float]:
     known = [given.name for given in tape.inputs]
     for name in at:
         if name not in known:
-            raise SymdiffError(f"at: {quoted(str(name))} is not an input{nearest(str(name), known)}; inputs are {', '.join(known)}")
+            raise SymdiffError(
+                f"at: {quoted(str(name))} is not an input{nearest(str(name), known)}; inputs are {', '.join(known)}"
+            )
     values = {}
     missing = []
     for given in tape.inputs:

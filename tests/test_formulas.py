@@ -1,9 +1,9 @@
 """Scalar formulas from many fields: value and every partial against 50 digits, in NumPy and in C, one point and batch.
 
 A number passes within 1e-10 relative of the reference, and two backends or two paths agree within 1e-12. Where it does
-not, the only excuse is the formula's own conditioning: what 1,000 half-ulp roundings of the inputs do to that component,
-by the 50-digit Hessian. Every use of that excuse is listed (as a warning, so that it shows under pytest-xdist), and at most
-5 % of the formulas may need it.
+not, the only excuse is the formula's own conditioning: what 1,000 half-ulp roundings of the inputs do to that
+component, by the 50-digit Hessian. Every use of that excuse is listed (as a warning, so that it shows under
+pytest-xdist), and at most 5 % of the formulas may need it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Verdict:
     failures: list[str] = field(default_factory=list)
     excused: dict[str, list[str]] = field(default_factory=dict)
 
-    def compare(self, case: Case, label: str, got: list[Numbers], want: list[tuple[Any, ...]], tolerance: float) -> None:
+    def compare(self, case: Case, label: str, got: list[Numbers], want: list[Any], tolerance: float) -> None:
         for index, (row, target) in enumerate(zip(got, want, strict=True)):
             for part, (a, b) in enumerate(zip(row, target, strict=True)):
                 with mp.workdps(DIGITS):

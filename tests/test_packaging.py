@@ -31,7 +31,7 @@ def checkout(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the sources: building leaves `build/` and `*.egg-info` behind."""
     copy = tmp_path_factory.mktemp("packaging") / "checkout"
     copy.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(root / name, copy / name)
     for name in ("symdiff", "templates"):
         shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -157,7 +157,7 @@ def _verified(entry: Path, key: str) -> bytes | None:
             return None
         manifest = json.loads(_read_own(entry / "manifest.json"))
         image = _read_own(entry / "library")
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     expected = {"key": key, "size": len(image), "sha256": hashlib.sha256(image).hexdigest()}
     if not isinstance(manifest, dict) or any(manifest.get(name) != value for name, value in expected.items()):

@@ -24,10 +24,19 @@ def machine_facts() -> list[tuple[str, str]]:
         *_compiler_facts(),
         ("vector maths", _vector_maths()),
         ("cffi", "found" if compiler.has_cffi() else "missing: pip install cffi"),
-        ("Python.h", "found (extension modules)" if compiler.python_headers() else "missing: plain libraries through dlopen, slower calls"),
+        (
+            "Python.h",
+            "found (extension modules)"
+            if compiler.python_headers()
+            else "missing: plain libraries through dlopen, slower calls",
+        ),
         ("cache", _cache()),
         ("BLAS", "through SciPy" if find_spec("scipy") else "not needed for scalar formulas (SciPy is not installed)"),
-        ("pdflatex", shutil.which("pdflatex") or "missing: install TeX Live for PDFs (Debian: texlive-latex-recommended lmodern)"),
+        (
+            "pdflatex",
+            shutil.which("pdflatex")
+            or "missing: install TeX Live for PDFs (Debian: texlive-latex-recommended lmodern)",
+        ),
     ]
 
 
@@ -59,6 +68,6 @@ def _cache() -> str:
     try:
         root = cache.default_root()
         cache.prepare(root)
-    except Exception as reason:  # noqa: BLE001 - whatever it is, it is a fact to print
+    except Exception as reason:
         return f"cannot be used, kernels are built for each process: {reason}"
     return str(root)

@@ -134,7 +134,6 @@ OPS = (
         stability="the partial by y reuses the quotient: -v/y cannot overflow where y**2 would (|y| > 1.3e154)",
         edges="x/0 is an infinity with the sign of x times the sign of the zero, 0/0 is NaN",
         samples=((0.5, 0.25), (1e10, -1e-10), (-3.0, 7.0)),
-        kinks=(),
         public=False,
     ),
     Op(
@@ -151,6 +150,7 @@ OPS = (
         stability="the partial reuses the value: one product instead of a second division, at most 1.5 ulp",
         edges="1/0 is an infinity with the sign of the zero",
         samples=((0.5,), (-3.0,), (1e-10,), (1e10,)),
+        kinks=(0.0,),
         public=False,
     ),
     Op(

@@ -98,7 +98,7 @@ OPS = (
         mpmath=lambda mp, c, x, y: x if c else y,
         source="definition; the derivative is that of the branch taken",
         edges="the branch not taken contributes exactly 0, whatever it evaluates to",
-        samples=(),
+        samples=((1.0, 0.5, -3.0), (0.0, 0.5, -3.0)),
         complex_step=False,
     ),
 )

@@ -38,8 +38,12 @@ def _key(expr: Expr) -> Expr:
 
 
 def share_subexpressions(tape: Tape) -> Tape:
-    """A function value inside an adjoint step that a primal step has (`cos(v1)`), or that occurs twice, is computed once."""
-    known = {step.expr: step.name for step in tape.steps if step.role == PRIMAL and isinstance(step.expr, Call)}
+    """A function value inside an adjoint step that a primal step has (`cos(v1)`), or that occurs twice, is computed
+    once.
+    """
+    known: dict[Expr, str] = {
+        step.expr: step.name for step in tape.steps if step.role == PRIMAL and isinstance(step.expr, Call)
+    }
     counts: Counter[Expr] = Counter()
     for step in tape.steps:
         if step.role != PRIMAL:
@@ -59,7 +63,12 @@ def share_subexpressions(tape: Tape) -> Tape:
 
 
 def _replace(
-    step: Step, known: dict[Expr, str], counts: Counter[Expr], shared: dict[Expr, str], namer: Namer, hoisted: list[Step]
+    step: Step,
+    known: dict[Expr, str],
+    counts: Counter[Expr],
+    shared: dict[Expr, str],
+    namer: Namer,
+    hoisted: list[Step],
 ) -> Expr:
     """`step.expr` over shared names; steps for newly shared parts are appended to `hoisted`.
 
@@ -82,4 +91,3 @@ def _replace(
         return part, part
 
     return bottom_up(step.expr, leaf, node)[1]
-

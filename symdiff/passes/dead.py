@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from symdiff.expr import names
+from symdiff.expr import Number, names
 from symdiff.tape import PRIMAL, Note, Tape
 
 
@@ -18,5 +18,5 @@ def drop_unused(tape: Tape) -> Tape:
             kept.append(step)
             needed.update(step.operands)
         elif step.role == PRIMAL:
-            gone.append(Note(step.n, step.name, None))
+            gone.append(Note(step.n, step.name, repr(step.expr.value) if isinstance(step.expr, Number) else None))
     return replace(tape, steps=tuple(reversed(kept)), notes=tape.notes + tuple(reversed(gone)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from symdiff.expr import Expr, Number, substitute
+from symdiff.expr import Expr, Name, Number, substitute
 from symdiff.ops.evaluate import fold
 from symdiff.tape import PRIMAL, Tape
 
@@ -15,15 +15,12 @@ def fold_constants(tape: Tape) -> Tape:
     Accumulators are left alone: their value is a sum of several steps.
     """
     constants: dict[str, Expr] = {}
+    results = {expr.id for _, expr in tape.outputs if isinstance(expr, Name)}
     steps = []
     for step in tape.steps:
         expr = fold(substitute(step.expr, constants)) if constants else fold(step.expr)
-        if isinstance(expr, Number) and step.into is None and not (step.role == PRIMAL and step.name in _outputs(tape)):
+        if isinstance(expr, Number) and step.into is None and not (step.role == PRIMAL and step.name in results):
             constants[step.name] = expr
         steps.append(replace(step, expr=expr))
     outputs = tuple((label, substitute(expr, constants)) for label, expr in tape.outputs)
     return replace(tape, steps=tuple(steps), outputs=outputs)
-
-
-def _outputs(tape: Tape) -> set[str]:
-    return {getattr(expr, "id", "") for _, expr in tape.outputs}

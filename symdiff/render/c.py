@@ -1,10 +1,12 @@
 """Tape -> C99: one readable file that is also the kernel, and its header.
 
-A formula of ordinary size is *fused*: its body is written once, as an inline function over scalars. The one-point functions call it; the
-batch functions call it in a loop over blocks of a fixed length, which the compiler turns into SIMD code. What does not fill a block
-is copied into one and goes through the very same machine code, so the bits of an element never depend on where it stands.
+A formula of ordinary size is *fused*: its body is written once, as an inline function over scalars. The one-point
+functions call it; the batch functions call it in a loop over blocks of a fixed length, which the compiler turns into
+SIMD code. What does not fill a block is copied into one and goes through the very same machine code, so the bits of an
+element never depend on where it stands.
 
-A long formula is *chunked* (`c_chunks.py`): functions of a few hundred statements each, over a workspace, one point after the other.
+A long formula is *chunked* (`c_chunks.py`): functions of a few hundred statements each, over a workspace, one point
+after the other.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from symdiff.tape import Tape
 _VECTOR = {
     name: 2 if name in ("atan2", "pow", "hypot") else 1
     for name in (
-        "sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh exp expm1 log log1p log2 log10 cbrt pow hypot erf erfc"
+        "sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh exp expm1 log log1p log2 log10 cbrt pow "
+        "hypot erf erfc"
     ).split()
 }
 # Above this, compilers need more than linear time for one function (the register allocator first of all).
@@ -50,7 +53,7 @@ class CSource:
 
 
 def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
-    """The C file of `sheet` and its header, with the functions of `kinds` (by default `value` and, where there is one, `gradient`)."""
+    """The C file of `sheet` and its header, with the functions of `kinds`: by default all that there are."""
     wanted = tuple(kinds) if kinds is not None else ("value", "gradient")[: 2 if sheet.kind == "gradient" else 1]
     tapes = {"value": Tape(sheet.code.inputs, sheet.code.primal, sheet.code.outputs[:1]), "gradient": sheet.code}
     functions = [Function(sheet, kind, tapes[kind]) for kind in wanted]

@@ -1,8 +1,9 @@
 """C for long formulas: functions of a few hundred statements each, over a workspace.
 
-Compilers need more than linear time for one function of many thousand statements, so the steps are cut into chunks. A variable that
-only its own chunk uses is a local; one that other chunks use too lives in the workspace `sd_w` and is loaded and stored by the
-chunks that need it. Inputs are read where they are used, and a result is written as soon as it is complete.
+Compilers need more than linear time for one function of many thousand statements, so the steps are cut into chunks. A
+variable that only its own chunk uses is a local; one that other chunks use too lives in the workspace `sd_w` and is
+loaded and stored by the chunks that need it. Inputs are read where they are used, and a result is written as soon as
+it is complete.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def _shared(chunks: list[_Chunk]) -> dict[str, int]:
     return slots
 
 
-def _fill(chunk: _Chunk, function: Function, shared: dict[str, int], at_input: dict[str, int], written: set[str]) -> None:
+def _fill(
+    chunk: _Chunk, function: Function, shared: dict[str, int], at_input: dict[str, int], written: set[str]
+) -> None:
     """Loads before the statements of a chunk, and stores behind them."""
     real, names = function.real, function.names
     known: set[str] = set()

@@ -12,8 +12,8 @@ from symdiff.render.printer import Printer
 from symdiff.tape import Namer, Step, Tape
 
 LIBM = (
-    "sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh exp expm1 log log1p log2 log10 sqrt cbrt fabs pow hypot "
-    "erf erfc tgamma lgamma"
+    "sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh exp expm1 log log1p log2 log10 sqrt cbrt fabs "
+    "pow hypot erf erfc tgamma lgamma"
 ).split()
 _MOST_PARAMETERS = 127  # what C99 promises (5.2.4.1); a formula with more has the array interface alone
 _COMMENT_COLUMN = 52
@@ -101,7 +101,8 @@ class Function:
     def _described(self) -> list[str]:
         constants = set(self.sheet.formula.constants)
         lines = [
-            f"{self.names[given.name]}: input{', constant' if given.name in constants else ''}" for given in self.tape.inputs
+            f"{self.names[given.name]}: input{', constant' if given.name in constants else ''}"
+            for given in self.tape.inputs
         ]
         lines.append(f"{self.outputs[0]}: value")
         for output, (label, _) in zip(self.outputs[1:], self.tape.outputs[1:], strict=True):
@@ -125,7 +126,9 @@ def fused(function: Function) -> dict[str, Any]:
 
     lines = _lines(function, pairs)
     return function.common() | {
-        "definition": wrapped(f"SD_INLINE {real if pairs else 'void'} {body}(", fast + values + function.pointers, ")", 4),
+        "definition": wrapped(
+            f"SD_INLINE {real if pairs else 'void'} {body}(", fast + values + function.pointers, ")", 4
+        ),
         "loop_call": body_call("SD_FAST", at_in + at_out, 16),
         "again_call": "(void)" + body_call("0", at_in + at_out, 24),
         "packed_call": ignored + body_call("0", packed, 8),
@@ -155,7 +158,9 @@ def _lines(function: Function, pairs: Pairs) -> list[str]:
 
 def _results(function: Function, pairs: Pairs) -> list[str]:
     printer = function.printer(pairs)
-    return [f"*{out} = {printer(expr)};" for out, (_, expr) in zip(function.outputs, function.tape.outputs, strict=True)]
+    return [
+        f"*{out} = {printer(expr)};" for out, (_, expr) in zip(function.outputs, function.tape.outputs, strict=True)
+    ]
 
 
 def _unused(function: Function) -> list[str]:
@@ -167,17 +172,20 @@ def _unused(function: Function) -> list[str]:
 def _outside(function: Function, pairs: Pairs) -> str:
     """How many angles of a point are beyond the range of the fast sine and cosine; NaN counts as beyond."""
     tests = [
-        f"(fabs{function.suffix}({function.names[x]}) <= SD_SINCOS_LIMIT ? {function.zero} : {function.one})" for x in pairs
+        f"(fabs{function.suffix}({function.names[x]}) <= SD_SINCOS_LIMIT ? {function.zero} : {function.one})"
+        for x in pairs
     ]
     return wrapped("", tests, "", 8, " + ")
 
 
 def _uses_pair(step: Step, name: str) -> bool:
-    return any(isinstance(part, Call) and part.op in ("sin", "cos") and part.args == (Name(name),) for part in walk(step.expr))
+    return any(
+        isinstance(part, Call) and part.op in ("sin", "cos") and part.args == (Name(name),) for part in walk(step.expr)
+    )
 
 
 def _sine_cosine_pairs(tape: Tape) -> dict[str, tuple[str, str]]:
-    """Variables of which both sine and cosine are needed, with names for the two (no name of a user begins with sd_)."""
+    """Variables of which both sine and cosine are needed, with names for the two (no user's name begins with sd_)."""
     seen: dict[str, set[str]] = {}
     for step in tape.steps:
         for part in walk(step.expr):

@@ -43,7 +43,9 @@ class Sheet:
             return [f"a formula of {len(self.people.primal)} steps"]
         lines = [f"{given.name}: {_declaration(given.constant, given.default)}" for given in self._declared]
         for helper in formula.helpers.values():
-            lines.append(f"def {helper.name}({', '.join(helper.parameters)}): return {formula_text(helper.body, formula)}")
+            lines.append(
+                f"def {helper.name}({', '.join(helper.parameters)}): return {formula_text(helper.body, formula)}"
+            )
         for statement in formula.statements:
             text = formula_text(statement.expr, formula)
             lines.append(text if statement.name is None else f"{statement.name} = {text}")
@@ -59,8 +61,16 @@ class Sheet:
         """The command that makes the file again."""
         lines = self.formula_lines
         long = lines and lines[0].startswith("a formula of ")
-        source = f"{self.name}.sd" if long or any(line.startswith("def ") for line in lines) else shlex.quote("; ".join(lines))
-        wrt = "" if self.code.wrt == default_wrt(self.formula) or self.kind == "value" else f" --wrt {','.join(self.code.wrt)}"
+        source = (
+            f"{self.name}.sd"
+            if long or any(line.startswith("def ") for line in lines)
+            else shlex.quote("; ".join(lines))
+        )
+        wrt = (
+            ""
+            if self.code.wrt == default_wrt(self.formula) or self.kind == "value"
+            else f" --wrt {','.join(self.code.wrt)}"
+        )
         dtype = "" if self.dtype == "float64" else f" --dtype {self.dtype}"
         return f"symdiff generate {source} --name {self.name}{wrt}{dtype}"
 

@@ -37,7 +37,7 @@ def environment(language: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - what goes in is code and LaTeX, escaped by name and by printer
+        autoescape=False,
         **(_DELIMITERS if language == "latex" else {}),  # type: ignore[arg-type]
     )
 

