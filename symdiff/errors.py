@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 _EXCERPT = 72  # characters of the offending line that are shown around the caret
 
@@ -33,6 +34,13 @@ class SymdiffError(Exception):
         where = f"line {self.line}, column {self.column}: " if self.line is not None else ""
         self.headline = where + message
         super().__init__(self.headline + excerpt)
+        self._excerpt = excerpt
+
+    def in_file(self, name: str) -> Self:
+        """The same error, with the file that it points into named at the front."""
+        self.headline = f"{quoted(name, 80)}{', ' if self.line is not None else ': '}{self.headline}"
+        self.args = (self.headline + self._excerpt,)
+        return self
 
 
 class ParseError(SymdiffError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from symdiff.errors import DomainError, UnsupportedError
-from symdiff.expr import Call, Expr, Name, Number, Span, is_constant, walk
+from symdiff.expr import Call, Expr, Name, Number, Span, is_constant, substitute, walk
 from symdiff.formula import FormulaData, inline
 from symdiff.ops import COMPARE_OPS
 from symdiff.ops.evaluate import constant_value
@@ -30,6 +30,7 @@ class _Linearizer:
         self.namer = Namer(own | set(formula.inputs))
         self._named = set(formula.inputs)  # names that the user gave: such a step is copied, not renamed
         self.steps: list[Step] = []
+        self.constants: dict[str, Expr] = {}  # variables without inputs behind them: `c = 2*pi` and what is made of it
 
     def tape(self) -> Tape:
         for statement in self.formula.statements:
@@ -50,22 +51,30 @@ class _Linearizer:
             return self._constant(call)
         if len(self.steps) >= self.formula.limits.steps:
             raise UnsupportedError(
-                f"the formula has more than {self.formula.limits.steps} steps; raise the limit `steps` to accept it"
+                f"the formula has more than {self.formula.limits.steps} steps; raise the limit `steps` to accept it",
+                text=self.formula.source,
+                at=typed.span[0] if typed.span else 0,
             )
         name = self.namer.fresh(f"v{len(self.steps) + 1}")
         self.steps.append(Step(n=len(self.steps) + 1, name=name, expr=call, span=call.span))
+        if self.constants and all(part.id in self.constants for part in walk(call) if isinstance(part, Name)):
+            self.constants[name] = self._checked(substitute(call, self.constants), call.span)
         return Name(name)
 
     def _constant(self, call: Call) -> Expr:
-        value = constant_value(call)
-        if not math.isfinite(value):
-            at = call.span[0] if call.span else None
-            what = "is not a real number" if math.isnan(value) else "is too large for float64, or infinite"
-            raise DomainError(
-                f"the constant part here {what}: '{call.op}' gives {value}", text=self.formula.source, at=at
-            )
+        value = self._checked(call, call.span)
         small = sum(1 for _ in walk(call)) <= _CONSTANT_SHOWN
-        return call if small else Number(value, span=call.span)
+        return call if small else value
+
+    def _checked(self, constant: Expr, span: Span | None) -> Number:
+        """Value of an expression without variables."""
+        value = constant_value(constant)
+        if not math.isfinite(value):
+            what = "is not a real number" if math.isnan(value) else "is too large for float64, or infinite"
+            op = constant.op if isinstance(constant, Call) else "it"
+            at = span[0] if span else None
+            raise DomainError(f"the constant here {what}: {op} gives {value}", text=self.formula.source, at=at)
+        return Number(value, span=span)
 
     def _finish(self, operand: Expr, name: str, span: Span) -> None:
         """Give the statement's own name to its last step, or add a step that copies where there is none to name."""
@@ -79,6 +88,10 @@ class _Linearizer:
             copy = Call("identity", (operand,), span)
             self.steps.append(Step(n=len(self.steps) + 1, name=name, expr=copy, span=span))
         self._named.add(name)
+        if is_constant(operand):
+            self.constants[name] = self._checked(operand, span)
+        elif isinstance(operand, Name) and operand.id in self.constants:
+            self.constants[name] = self.constants[operand.id]
 
 
 def _normal(call: Call) -> Call:

@@ -82,6 +82,7 @@ class Formula:
 
     def __init__(self, data: FormulaData) -> None:
         self.data = data
+        self.primal = linearize(data)  # now, so that what is wrong with a formula is said where it is given
         self.inputs, self.constants, self.defaults, self.source = (
             data.inputs,
             data.constants,
@@ -96,11 +97,11 @@ class Formula:
 
     def gradient(self, wrt: Iterable[str] | str | None = None) -> Program:
         """Value and gradient by `wrt`: names of inputs, by default every input that is not constant."""
-        return Program(self.data, "gradient", _variables(self.data, wrt))
+        return Program(self.data, self.primal, "gradient", _variables(self.data, wrt))
 
     def value(self) -> Program:
         """The value alone."""
-        return Program(self.data, "value", ())
+        return Program(self.data, self.primal, "value", ())
 
     def __repr__(self) -> str:
         return f"<symdiff formula of {', '.join(self.inputs)}>"
@@ -109,19 +110,18 @@ class Formula:
 class Program:
     """A formula with its steps, ready to be printed, rendered, traced and compiled."""
 
-    def __init__(self, data: FormulaData, kind: Kind, wrt: tuple[str, ...]) -> None:
-        self.data, self.kind, self.wrt = data, kind, wrt
+    def __init__(self, data: FormulaData, primal: Tape, kind: Kind, wrt: tuple[str, ...]) -> None:
+        self.data, self.primal, self.kind, self.wrt = data, primal, kind, wrt
 
     @cached_property
     def tape(self) -> Tape:
         """The tape as linearized, in the user's words and order, with its reverse sweep."""
-        tape = linearize(self.data)
-        return adjoint(tape, self.wrt) if self.kind == "gradient" else tape
+        return adjoint(self.primal, self.wrt) if self.kind == "gradient" else self.primal
 
     @cached_property
     def code_tape(self) -> Tape:
         """The same tape after the passes, as code is printed from it."""
-        tape = for_values(linearize(self.data))
+        tape = for_values(self.primal)
         return for_code(adjoint(tape, self.wrt) if self.kind == "gradient" else tape)
 
     @property
@@ -188,11 +188,10 @@ class Program:
 
     def check(self, at: Mapping[str, Any] | None = None, *, points: int = 3) -> Report:
         """The generated code put to the test: dot products, finite differences, complex step, 50 digits."""
-        primal = linearize(self.data)
         engines = {"numpy": self.compile("numpy")}
         with suppress(BuildError):  # the report says that C was not tested
             engines["c"] = self.compile("c")
-        return verify(self.tape, tangent(primal, self.wrt), engines, at=at, points=points)
+        return verify(self.tape, tangent(self.primal, self.wrt), engines, at=at, points=points)
 
     # -- code --------------------------------------------------------------------------------------------------------
 

@@ -63,10 +63,10 @@ def _refused(name: str) -> str:
 
 
 def write_package(path: Path, files: Mapping[str, str], *, force: bool = False) -> Path:
-    """Write `files` (relative path -> text) into the folder `path`, all of them or none; returns it as an absolute path.
+    """Write `files` (relative path -> text) into the folder `path`, all or none; returns it as an absolute path.
 
-    Other files in the folder are left alone. Raises SymdiffError, with everything as it was before, where a file exists and
-    `force` is not given, where a link or a folder is in the way, and where writing fails.
+    Other files in the folder are left alone. Raises SymdiffError, with everything as it was before, where a file exists
+    and `force` is not given, where a link or a folder is in the way, and where writing fails.
     """
     path = Path(os.path.abspath(path))
     package_directory(path.name)
@@ -147,7 +147,7 @@ def _fill(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def _merge(new: Path, path: Path, files: Mapping[str, str], replaced: Path) -> None:
-    """Move every file of `new` into the existing folder `path`; each one is replaced in one step, and on failure all go back."""
+    """Move every file of `new` into the existing folder `path`, each in one step; on failure all go back."""
     folders: list[Path] = []
     placed: list[Path] = []
     try:
@@ -177,9 +177,9 @@ def _merge(new: Path, path: Path, files: Mapping[str, str], replaced: Path) -> N
 
 
 def run_builder(folder: Path) -> str:
-    """Compile the generated package in `folder`, in a process of its own, as `python -m NAME.build` does; returns what it says.
+    """Compile the generated package in `folder`, as `python -m NAME.build` does; returns what that says.
 
-    Raises BuildError with what went wrong.
+    Runs in a process of its own. Raises BuildError with what went wrong.
     """
     command = [sys.executable, "-P", "-c", _BUILDER, os.path.abspath(folder)]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)

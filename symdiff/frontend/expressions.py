@@ -13,7 +13,7 @@ from symdiff.errors import DomainError, nearest, quoted
 from symdiff.expr import Call, Expr, Name, Number
 from symdiff.formula import Helper, Input, Limits
 from symdiff.frontend.stream import Stream, end_of, shown, start_of
-from symdiff.frontend.tokens import END, NAME, NUMBER, OPERATOR, STRING, Token
+from symdiff.frontend.tokens import NAME, NUMBER, OPERATOR, STRING, Token
 from symdiff.frontend.words import (
     ADVICE,
     ARRAY_FUNCTIONS,
@@ -354,9 +354,6 @@ class Expressions(Stream):
         if not whole:
             message = f"the order of polygamma(order, x) is a whole number from 0 to {MAX_POLYGAMMA_ORDER}, written as a literal"
             raise self.fail(message, start_of(order, start))
-
-    def at_end(self) -> bool:
-        return self.peek().kind == END
 
 
 def _compares(expr: Expr) -> bool:

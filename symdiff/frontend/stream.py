@@ -48,10 +48,10 @@ class Stream:
             raise self.fail(f"expected '{text}' {why}, found {shown(token)}", token)
         return token
 
-    def end_of_line(self) -> None:
+    def end_of_line(self) -> Token:
         token = self.take()
         if token.kind in (NEWLINE, END):
-            return
+            return token
         if token.kind == NAME and token.text in KEYWORDS:
             raise self.fail(keyword_message(token.text), token)
         if token.text in ("@", "["):

@@ -15,7 +15,7 @@ from symdiff.formula import Limits
 NUMBER, NAME, OPERATOR, NEWLINE, STRING, END = "number", "name", "operator", "newline", "string", "end"
 
 _PIECES = r"""(?P<skip>[ \t]+|\#[^\n]*|\\\r?\n)
-      |(?P<newline>\r?\n|;)
+      |(?P<newline>(?:\r?\n)+|;+)
       |(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
       |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
       |(?P<operator>->|\*\*=?|//=?|<<=?|>>=?|<=|>=|==|!=|:=|\.\.\.|[-+*/@%&|^]=|[-+*/@%&|^~<>=(){}\[\],:.!?$`\\'"])
@@ -80,8 +80,12 @@ class Token:
     end: int
 
 
-def tokenize(text: str, limits: Limits, *, start: int = 0, end: int | None = None, python: bool = False) -> Iterator[Token]:
+def tokenize(
+    text: str, limits: Limits, *, start: int = 0, end: int | None = None, depth: int = 0, python: bool = False
+) -> Iterator[Token]:
     """Tokens of `text` from `start` to `end`, then one END; read as they are asked for. Line ends in brackets are left out.
+
+    `depth` is the number of brackets that are open at `start`.
 
     Raises ParseError at the first character that cannot be part of a formula.
     """
@@ -93,7 +97,7 @@ def tokenize(text: str, limits: Limits, *, start: int = 0, end: int | None = Non
             text=text[:1000],
             at=0,
         )
-    position, depth = start, 0
+    position = start
     while position < end:
         match = pattern.match(text, position, end)
         if match is None:
@@ -106,7 +110,7 @@ def tokenize(text: str, limits: Limits, *, start: int = 0, end: int | None = Non
             if piece != "->" or not python:
                 _refuse(piece, text, start)
             depth += (piece in "([") - (piece in ")]")
-        if kind == "newline" and depth > 0 and piece != ";":
+        if kind == "newline" and depth > 0 and piece[0] != ";":
             continue
         if kind == "name" and len(piece) > limits.name:
             raise ParseError(f"a name of {len(piece)} characters; at most {limits.name} are accepted", text=text, at=start)

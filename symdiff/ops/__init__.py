@@ -1,7 +1,7 @@
 """The op table: every elementary operation, once.
 
-`TABLE[name]` is the entry; `PUBLIC` are the names that a formula may call. To add an op, write one entry in the family file
-where it belongs; nothing else needs to change.
+`TABLE[name]` is the entry; `PUBLIC` are the names that a formula may call. To add an op, write one entry in the family
+file where it belongs; nothing else needs to change.
 """
 
 from __future__ import annotations

@@ -5,8 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from symdiff.expr import call
-from symdiff.ops.core import ADD, ATOM, LOOSE, MUL, NEG, ONE, POSITIVE, POWER, REAL_LINE, ZERO, Op, Spelling, V, X, Y
-from symdiff.ops.core import function, infix, libm
+from symdiff.ops.core import (
+    ADD,
+    ATOM,
+    LOOSE,
+    MUL,
+    NEG,
+    ONE,
+    POSITIVE,
+    POWER,
+    REAL_LINE,
+    ZERO,
+    Op,
+    Spelling,
+    V,
+    X,
+    Y,
+    function,
+    infix,
+    libm,
+)
 
 _DLMF = "calculus; Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, section 3.1"
 
@@ -18,10 +36,13 @@ def same(text: str, strength: int, places: tuple[int, ...]) -> dict[str, Spellin
 
 
 def repeated_product(exponent: float) -> Spelling | None:
-    """`x*x*x` for a small whole exponent: at most 1.5 ulp, and many times faster than a general power.
+    """`x*x*x` for a small whole exponent: at most 2 ulp, and many times faster than a general power.
 
-    Beyond 4 the roundings add up and the line stops being readable, so `pow` does it.
+    Beyond 4 the roundings add up and the line stops being readable, so `pow` does it. `x**0.5` is the square root
+    in both languages, because NumPy's power takes it there (so -inf gives NaN and -0.0 stays -0.0).
     """
+    if exponent == 0.5:
+        return function("np.sqrt")
     if exponent not in (2.0, 3.0, 4.0, -2.0, -3.0, -4.0):
         return None
     product = "*".join(["{0}"] * int(abs(exponent)))
@@ -32,6 +53,8 @@ def repeated_product(exponent: float) -> Spelling | None:
 
 def repeated_product_c(exponent: float) -> Spelling | None:
     """The same in C, where the one must be a real number."""
+    if exponent == 0.5:
+        return libm("sqrt")
     spelling = repeated_product(exponent)
     if spelling is None or exponent > 0:
         return spelling
@@ -183,8 +206,9 @@ OPS = (
         mpmath=_mp_pow,
         source="DLMF 4.2.26 (powers), derivative 4.7.9 and 4.7.10",
         stability=(
-            "y*x**(y-1), not v*y/x: right at x = 0, where v*y/x is NaN; log(x)*x**y through xlogy, "
-            "so that it is 0 at x = 0 for y > 0 and not 0*(-inf)"
+            "y*x**(y-1), not v*y/x: right at x = 0, where v*y/x is NaN, and where v overflows; the rounding of y "
+            "- 1 costs half an ulp times log x (relative error 3e-14 at x = 1e-300, y = 1e-5, 3e-16 at x = 5e-6);"
+            " log(x)*x**y through xlogy, so that it is 0 at x = 0 for y > 0 and not 0*(-inf)"
         ),
         domain=(POSITIVE, REAL_LINE),
         edges="x**0 is 1 for every x; a negative base needs a whole exponent, else NaN; at x = 0 and y > 0 the partial "

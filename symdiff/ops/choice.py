@@ -5,8 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from symdiff.expr import Expr, call
-from symdiff.ops.core import ATOM, COMPARE, LOOSE, ONE, REAL_LINE, ZERO, Op, Spelling, X, Y
-from symdiff.ops.core import function, latex_function, unary
+from symdiff.ops.core import (
+    ATOM,
+    COMPARE,
+    LOOSE,
+    ONE,
+    REAL_LINE,
+    ZERO,
+    Op,
+    Spelling,
+    X,
+    Y,
+    function,
+    latex_function,
+    unary,
+)
 
 _TIES = "a tie is shared equally: both partials are 1/2; NaN wins"
 
@@ -55,7 +68,9 @@ def _extreme(name: str, word: str, first: str, latex: str, sympy: str, pick: Any
         mpmath=_mp_extreme(pick),
         domain=(REAL_LINE, REAL_LINE),
         samples=((0.3, 0.4), (0.4, 0.3), (-1.0, 2.0)),
-        source="IEEE 754-2019, section 9.6; the subgradient at a tie is the mean of the two (Griewank and Walther, ch. 14)",
+        source=(
+            "IEEE 754-2019, section 9.6; the subgradient at a tie is the mean of the two (Griewank and Walther, ch. 14)"
+        ),
         edges=_TIES,
         complex_step=False,
     )
@@ -65,14 +80,32 @@ COMPARISONS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "
 
 OPS = (
     unary(
-        "abs", call("sign", X), gate="absolute value", latex=Spelling(r"\left|{0}\right|", ATOM, (LOOSE,)),
-        c="{m.fabs}", sympy="Abs", mpmath=lambda mp, x: abs(x), samples=(0.3, -2.0, 1e-10), kinks=(0.0,),
-        source="DLMF 1.9.7", edges="the partial at the kink 0 is 0", complex_step=False,
+        "abs",
+        call("sign", X),
+        gate="absolute value",
+        latex=Spelling(r"\left\lvert {0} \right\rvert", ATOM, (LOOSE,)),
+        c="{m.fabs}",
+        sympy="Abs",
+        mpmath=lambda mp, x: abs(x),
+        samples=(0.3, -2.0, 1e-10),
+        kinks=(0.0,),
+        source="DLMF 1.9.7",
+        edges="the partial at the kink 0 is 0",
+        complex_step=False,
     ),
     unary(
-        "sign", ZERO, python="sign", c="sd_sign", gate="sign", sympy="sign",
-        mpmath=lambda mp, x: mp.sign(x) if not mp.isnan(x) else x, samples=(0.3, -2.0, 1e-10), kinks=(0.0,),
-        source="definition", edges="sign(0) is 0, its partial is 0 everywhere, NaN stays NaN", complex_step=False,
+        "sign",
+        ZERO,
+        python="sign",
+        c="sd_sign",
+        gate="sign",
+        sympy="sign",
+        mpmath=lambda mp, x: mp.sign(x) if not mp.isnan(x) else x,
+        samples=(0.3, -2.0, 1e-10),
+        kinks=(0.0,),
+        source="definition",
+        edges="sign(0) is 0, its partial is 0 everywhere, NaN stays NaN",
+        complex_step=False,
     ),
     _extreme("maximum", "maximum", "gt", r"\max", "Max", max),
     _extreme("minimum", "minimum", "lt", r"\min", "Min", min),

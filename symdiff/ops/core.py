@@ -25,7 +25,7 @@ LOOSE, COMPARE, ADD, MUL, NEG, POWER, ATOM = 0, 5, 10, 20, 25, 30, 40
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """How an op is written in one language: a format text over the operands, its own strength, and what each place asks.
+    """How an op is written in one language: a format text over the operands, its strength, and what each place asks.
 
     In C, `{m.sin}` stands for the libm function in the precision and the vector variant that the file is made for.
     """
@@ -53,6 +53,7 @@ def libm(name: str, operands: int = 1) -> Spelling:
 def latex_function(name: str, operands: int = 1) -> Spelling:
     r"""`\sin\left(x\right)`; a power of it takes brackets, because \sin x^2 is read both ways."""
     inside = ", ".join(f"{{{i}}}" for i in range(operands))
+    name = name.replace("{", "{{").replace("}", "}}")  # the spelling is a format text
     return Spelling(name + r"\left(" + inside + r"\right)", POWER - 1, (LOOSE,) * operands)
 
 

@@ -1,7 +1,7 @@
 """Numbers out of expressions: float64 through NumPy, any precision through mpmath, and constant folding.
 
-The float64 functions are made from the table's own NumPy spellings, so that a trace and the generated Python code cannot
-differ. What is compiled here is text of the table, never text of a user.
+The float64 functions are made from the table's own NumPy spellings, so that a trace and the generated Python code
+cannot differ. What is compiled here is text of the table, never text of a user.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, is_constant
 from symdiff.ops import COMPARE_OPS, TABLE, helpers
-from symdiff.ops.core import OPERAND_NAMES, ZERO
+from symdiff.ops.core import OPERAND_NAMES, ZERO, Spelling
 
 _HELPERS = dict(inspect.getmembers(helpers, inspect.isfunction))
 
@@ -23,11 +23,25 @@ _HELPERS = dict(inspect.getmembers(helpers, inspect.isfunction))
 @cache
 def float_function(op: str) -> Callable[..., Any]:
     """The op over float64 (or complex) operands, from its NumPy spelling."""
-    entry = TABLE[op]
-    operands = OPERAND_NAMES[: entry.operands]
-    text = f"lambda {', '.join(operands)}: {entry.python.text.format(*(f'({name})' for name in operands))}"
-    function: Callable[..., Any] = eval(text, {"np": np, **_HELPERS})  # noqa: S307 - the table's text
+    return _compiled(TABLE[op].python, TABLE[op].operands)
+
+
+@cache
+def _compiled(spelling: Spelling, operands: int) -> Callable[..., Any]:
+    names = OPERAND_NAMES[:operands]
+    text = f"lambda {', '.join(names)}: {spelling.text.format(*(f'({name})' for name in names))}"
+    function: Callable[..., Any] = eval(text, {"np": np, **_HELPERS})  # the table's text, never a user's
     return function
+
+
+def _spelled(call: Call) -> Callable[..., Any]:
+    """The op as generated code spells it: a power with a small whole exponent has a spelling of its own."""
+    special = TABLE[call.op].literal_exponents.get("python")
+    if special is not None and is_constant(call.args[-1]):
+        spelling = special(constant_value(call.args[-1]))
+        if spelling is not None:
+            return _compiled(spelling, len(call.args))
+    return float_function(call.op)
 
 
 @cache
@@ -42,14 +56,14 @@ def mpmath_function(op: str) -> Callable[..., Any]:
     return lambda *operands: given(mpmath.mp, *operands)
 
 
-def evaluate(expr: Expr, values: Mapping[str, Any], function: Callable[[str], Callable[..., Any]] = float_function) -> Any:
+def evaluate(expr: Expr, values: Mapping[str, Any]) -> Any:
     """Value of `expr`, one op after the other in the order typed; silent on domains, as IEEE 754 is."""
 
     def leaf(part: Name | Number) -> Any:
         return values[part.id] if isinstance(part, Name) else np.float64(part.value)
 
     with np.errstate(all="ignore"):
-        return bottom_up(expr, leaf, lambda call, args: function(call.op)(*args))
+        return bottom_up(expr, leaf, lambda call, args: _spelled(call)(*args))
 
 
 def evaluate_mp(expr: Expr, values: Mapping[str, Any]) -> Any:
@@ -70,8 +84,9 @@ def constant_value(expr: Expr) -> float:
 def fold(expr: Expr) -> Expr:
     """`expr` with constants folded in float64 and with what a person would not write left out.
 
-    Only what keeps every bit, or gains accuracy, is done: 1*a, a/1, a - 0, a**1 vanish; a*(1/b) becomes a/b; minus signs
-    move to the front of a product. `a + 0` stays, because it turns -0.0 into 0.0.
+    Only what keeps every bit, or gains accuracy, is done: 1*a, a/1, a - 0, a**1 vanish; a*(1/b) becomes a/b; minus
+    signs move to the front of a product. `a + 0` stays, because it turns -0.0 into 0.0. One rule may change the sign of
+    a zero: xlogy(a, c) of a positive constant c is a*log(c).
     """
     return bottom_up(expr, lambda leaf: leaf, lambda call, args: _fold_call(Call(call.op, tuple(args), call.span)))
 

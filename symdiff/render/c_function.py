@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -37,10 +38,11 @@ class Function:
         self.suffix = "f" if sheet.dtype == "float32" else ""
         self.real = "float" if self.suffix else "double"
         self.zero, self.one = f"0.0{self.suffix}", f"1.0{self.suffix}"
-        self.names = mangled(identifiers(tape), C_RESERVED)
+        functions = _function_names(sheet.name)
+        self.names = mangled(identifiers(tape), C_RESERVED | functions)
         self.words: dict[str, Any] = {"m": Words(self.suffix), "one": self.one}
         self.inputs = [self.names[given.name] for given in tape.inputs]
-        self.namer = Namer(self.names.values())
+        self.namer = Namer([*self.names.values(), *functions])
         self.outputs = [self.namer.fresh(wish) for wish in self._output_wishes()]
         self.primal = {step.name: step for step in tape.primal}
         self.first = first_contributions(tape)
@@ -58,7 +60,9 @@ class Function:
         return Printer("c", self.names, self._literal, self.words, replaced=replaced)
 
     def _literal(self, number: Number, alone: bool) -> str:
-        return f"{number.value!r}{self.suffix}"
+        if math.isfinite(number.value):
+            return f"{number.value!r}{self.suffix}"
+        return "NAN" if math.isnan(number.value) else "INFINITY" if number.value > 0 else "-INFINITY"
 
     def statement(self, step: Step, printer: Printer) -> str:
         """One line: the step, its equation number, where it comes from."""
@@ -108,6 +112,13 @@ class Function:
         for output, (label, _) in zip(self.outputs[1:], self.tape.outputs[1:], strict=True):
             lines.append(f"{output}: derivative of the value by {label}")
         return lines
+
+
+def _function_names(prefix: str) -> frozenset[str]:
+    """What the file defines: a parameter of that name would hide it."""
+    return frozenset(
+        f"{prefix}_{kind}{form}" for kind in ("value", "gradient") for form in ("", "_batch", "_packed", "_arrays")
+    )
 
 
 def fused(function: Function) -> dict[str, Any]:

@@ -33,6 +33,7 @@ CONSTANTS = {
 """Constants that the op table brings in as float64; a formula's own literals stay digits."""
 
 _RIVALS = {"sigmoid": "sigma", "gamma": "Gamma", "lgamma": "Gamma", "digamma": "psi", "polygamma": "psi"}
+_HALF_OF = Spelling(r"\frac{{1}}{{2 \, {1}}}", POWER - 1, (LOOSE, MUL + 1))
 _NOT = {"lt": r"\not<", "le": r"\not\le", "gt": r"\not>", "ge": r"\not\ge", "eq": r"\ne", "ne": "="}
 
 
@@ -93,7 +94,7 @@ class MathPrinter(Printer):
         return self.number_piece(leaf)
 
     def _node(self, call: Call, args: list[tuple[Any, int]]) -> tuple[str, int]:
-        if call.op in self.functions and call.op in self.helpers:
+        if call.op in self.functions:
             return self._spelled(latex_function(self.functions[call.op], len(args)), args)
         if call.op == "where":
             return self._where(call, args)
@@ -103,8 +104,8 @@ class MathPrinter(Printer):
                 return power
         if call.op == "mul":
             return self._spelled(infix(_between(args), MUL), args)
-        if call.op == "neg" and args[0][1] == MUL and not args[0][0].startswith("-"):
-            return "-" + args[0][0], ADD
+        if call.op == "div" and self.constants and call.args[0] == Number(0.5):
+            return self._spelled(_HALF_OF, args)
         return self._spelled(self.instead.get(call.op, TABLE[call.op].latex), args)
 
     def _spelled(self, spelling: Spelling, args: list[tuple[Any, int]]) -> tuple[str, int]:

@@ -27,6 +27,11 @@ C_RESERVED = frozenset(
         "round lround llround trunc fmod remainder remquo copysign nan nextafter nexttoward fdim fmax fmin fma "
         "fpclassify isfinite isinf isnan isnormal signbit isgreater isgreaterequal isless islessequal "
         "islessgreater isunordered j0 j1 jn y0 y1 yn gamma drem finite significand exp10 pow10 sincos "
+        # C++, for the header
+        "and and_eq bitand bitor catch char8_t char16_t char32_t class co_await co_return co_yield compl concept "
+        "consteval constinit const_cast decltype delete dynamic_cast explicit export friend mutable namespace new "
+        "noexcept not not_eq operator or or_eq private protected public reinterpret_cast requires static_cast "
+        "template this throw try typeid typename using virtual xor xor_eq "
     ).split()
 )
 PYTHON_RESERVED = (
@@ -44,7 +49,7 @@ def mangle(name: str, reserved: frozenset[str]) -> str:
     """
     if name.startswith("_") or (name.startswith("u_") and name[2:].startswith("_")):
         name = "u_" + name
-    if name.startswith("sd_") or name.rstrip("_") in reserved:
+    if name.lower().startswith(("sd_", "symdiff_")) or name.rstrip("_") in reserved:
         return name + "_"
     return name
 

@@ -1,13 +1,13 @@
 """Sheet -> the files of a package that stands alone: code, header, derivation, builder, self-check.
 
-    NAME/__init__.py       value, gradient, backend
-    NAME/NAME_numpy.py     the formula in NumPy
-    NAME/NAME.c, NAME.h    the formula in C
-    NAME/NAME.tex, .md     the derivation
-    NAME/build.py          python -m NAME.build
-    NAME/check_NAME.py     tests the derivatives by numbers
-    NAME/_runtime/         symdiff/runtime, copied as it is
-    NAME/README.md
+NAME/__init__.py       value, gradient, backend
+NAME/NAME_numpy.py     the formula in NumPy
+NAME/NAME.c, NAME.h    the formula in C
+NAME/NAME.tex, .md     the derivation
+NAME/build.py          python -m NAME.build
+NAME/check_NAME.py     tests the derivatives by numbers
+NAME/_runtime/         symdiff/runtime, copied as it is
+NAME/README.md
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from symdiff.trace import Trace
 
 _COPIED = "# Copied unchanged from symdiff/runtime/{name}; the same in every generated package. Do not edit.\n"
 _WIDTH = 80  # of a call shown as an example
+_CHECKED = 200  # variables, at most, that the self-check moves one at a time
 _DOCUMENTS = {".md": "the derivation, for GitHub and editors", ".tex": "the derivation, for LaTeX"}
 # The search for a point to check at: ranges that are tried in turn, how often, and how many steps may be worked out.
 _RANGES = ((0.25, 1.75), (-1.0, 1.0), (1.0, 4.0), (0.05, 0.5), (-4.0, 4.0), (0.0, 25.0), (-100.0, 100.0))
@@ -50,7 +51,11 @@ def package_files(sheet: Sheet, texts: Mapping[str, str], at: Mapping[str, Any] 
         f"{name}.h": made.header,
         **texts,
         "build.py": render(
-            "python", "build.py.j2", name=name, statements=made.statements, vector_functions=_tuple(made.vector_functions)
+            "python",
+            "build.py.j2",
+            name=name,
+            statements=made.statements,
+            vector_functions=_tuple(made.vector_functions),
         ),
         "README.md": render("markdown", "package.md.j2", **common, **_readme(sheet, point, texts)),
         **_runtime(),
@@ -90,6 +95,7 @@ def _check(sheet: Sheet, point: Mapping[str, float]) -> dict[str, Any]:
         "sample": " ".join(f"{name}={point[name]!r}" for name in sample),
         "tolerance": "1e-6" if double else "2e-3",
         "loosest": "1e-4" if double else "2e-2",
+        "every": 1 + len(sheet.code.wrt) // _CHECKED,
         "width": max(18, *(len(name) for name in sheet.code.wrt)),
     }
 
@@ -130,7 +136,7 @@ def _runtime() -> dict[str, str]:
 def check_point(sheet: Sheet, at: Mapping[str, Any] | None = None) -> dict[str, float]:
     """A value for every input at which value and derivatives are finite, and if possible of ordinary size.
 
-    `at` is taken as it is. Defaults are kept. Where nothing is found, the first candidate: the check then asks for a point.
+    `at` is taken as it is. Defaults are kept. Where nothing is found, the first candidate: the check asks for a point.
     """
     if at is not None:
         return dict(Trace(sheet.people, at).at)

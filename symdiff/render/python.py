@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from functools import cache
 from types import ModuleType
@@ -75,6 +76,8 @@ def _number(number: Number, alone: bool) -> str:
     """Whole numbers are written short inside arithmetic; alone, as an argument, with a point, so that no array of
     integers arises.
     """
+    if not math.isfinite(number.value):
+        return "-np.inf" if number.value == -math.inf else f"np.{number.value}"
     if number.symbol is not None or alone:
         return repr(number.value)
     return plain_number(number)

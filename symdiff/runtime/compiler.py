@@ -267,17 +267,17 @@ def build_shared(
     sets = flag_sets(compiler, vector_functions=vector_functions, statements=statements)
     with _work_dir() as work:
         c_file, library = work / f"{module_name}.c", work / library_name(module_name, api=api)
-        include: tuple[str, ...] = ()
+        c_file.write_text(source, encoding="utf-8")
+        files: tuple[str, ...] = (c_file.name,)
         if api:
-            _emit(source, module_name, cdef, c_file)
-            headers = python_headers()
-            include = (f"-I{headers}",) if headers else ()
-        else:
-            c_file.write_text(source, encoding="utf-8")
+            # A file of its own: the macros of Python.h and of what it includes must not touch names in the source.
+            glue = work / f"{module_name}_cffi.c"
+            _emit(module_name, cdef, glue)
+            files = (f"-I{python_headers()}", *files, glue.name)
         failures = []
         for flags in sets:
             link = libraries(flags, vector_functions)
-            command = [*compiler.command, *flags, *include, c_file.name, "-o", library.name, *link]
+            command = [*compiler.command, *flags, *files, "-o", library.name, *link]
             failure = _compile(command, work, c_file, timeout)
             if failure is None:
                 return _move(library, out_dir)
@@ -305,15 +305,16 @@ def _work_dir() -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _emit(source: str, module_name: str, cdef: str, c_file: Path) -> None:
-    """cffi's C for an extension module, with the source in it. FFI.emit_c_code does the same and prints to stdout."""
+def _emit(module_name: str, cdef: str, c_file: Path) -> None:
+    """cffi's C for an extension module over declared functions. FFI.emit_c_code does the same and prints to stdout."""
     try:
         ffi, recompiler = import_module("cffi").FFI(), import_module("cffi.recompiler")
     except ImportError as error:
         raise CompileError(f"compiled kernels need the package cffi: {error}") from error
     ffi.cdef(cdef)
-    ffi.set_source(module_name, source)
-    recompiler.make_c_source(ffi, module_name, source, str(c_file))
+    declarations = f"#include <stddef.h>\n{cdef}"
+    ffi.set_source(module_name, declarations)
+    recompiler.make_c_source(ffi, module_name, declarations, str(c_file))
 
 
 def _compile(command: list[str], work: Path, c_file: Path, timeout: float) -> CompileError | None:

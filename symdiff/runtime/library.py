@@ -4,8 +4,8 @@
     NAME/_built/NAME-<hash>.so    the library, under a name that its own bytes give
 
 The manifest is replaced in one step after the library is in place, so it always names a whole file, and a build that is
-interrupted leaves the package as it was. A library counts only if its checksum, the C source and the platform (processor,
-C library, Python, cffi) are the recorded ones; anything else is never loaded.
+interrupted leaves the package as it was. A library counts only if its checksum, the C source and the platform
+(processor, C library, Python, cffi) are the recorded ones; anything else is never loaded.
 
 The module is copied verbatim into generated packages: standard library only; NumPy and cffi come in through the kernel.
 """
@@ -37,7 +37,7 @@ class _Unfit(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """The C source of a package: `NAME.c` and `NAME.h` in `folder`, with the functions `NAME_KIND_packed` and `_arrays`.
+    """The C source of a package: `NAME.c` and `NAME.h` in `folder`, with `NAME_KIND_packed` and `NAME_KIND_arrays`.
 
     `module` is the dotted name that the package was imported under.
     """
@@ -91,7 +91,7 @@ def kernels(source: Source, functions: dict[str, Callable[..., Any]], specs: Seq
 
 
 def load(source: Source) -> tuple[Any, Any] | None:
-    """`(ffi, lib)` of the compiled library; None where none was built. Raises `_Unfit` for one that must not be loaded."""
+    """`(ffi, lib)` of the compiled library; None where none was built. Raises `_Unfit` for one that does not belong."""
     if not (source.folder / _FOLDER).is_dir():
         return None
     try:
@@ -111,7 +111,15 @@ def _read_manifest(source: Source) -> dict[str, Any]:
         manifest = json.loads(_read(source.folder / _FOLDER / _MANIFEST))
     except (ValueError, RecursionError):
         manifest = None
-    types = {"source": str, "platform": dict, "library": str, "sha256": str, "module": str, "api": bool, "built_with": dict}
+    types = {
+        "source": str,
+        "platform": dict,
+        "library": str,
+        "sha256": str,
+        "module": str,
+        "api": bool,
+        "built_with": dict,
+    }
     if not isinstance(manifest, dict) or any(not isinstance(manifest.get(k), t) for k, t in types.items()):
         raise _Unfit("the manifest of its compiled library is damaged")
     return manifest
@@ -155,7 +163,7 @@ def build(
         raise CompileError("compiled kernels need the package cffi (python -m pip install cffi)")
     found, folder = compiler.find_compiler(), source.folder / _FOLDER
     flags = compiler.flag_sets(found, vector_functions=vector_functions, statements=statements)
-    parts = {
+    parts: dict[str, Any] = {
         "source": source.digest(),
         "platform": compiler.platform_key(),
         "api": compiler.python_headers() is not None,
@@ -212,10 +220,8 @@ def _replace(path: Path, content: bytes) -> None:
         raise
 
 
-def main(
-    source: Source, arguments: Sequence[str], *, vector_functions: Sequence[str] = (), statements: int = 0
-) -> int:
-    """The command `python -m NAME.build`: 0 where the library is there afterwards, 1 with one line on stderr otherwise."""
+def main(source: Source, arguments: Sequence[str], *, vector_functions: Sequence[str] = (), statements: int = 0) -> int:
+    """The command `python -m NAME.build`: 0 where the library is there afterwards, else 1 with the reason on stderr."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {source.module}.build",
         description=f"Compile {source.name}.c for this machine, so that {source.module} uses it.",

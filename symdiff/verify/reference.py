@@ -1,13 +1,14 @@
 """The forward sweep at 110 digits: values, derivatives as central differences, conditioning, kinks.
 
-No derivative rule of the op table is used here. With a step of 1e-35 of a variable's scale the truncation error of a central
-difference is near 1e-70 relative and cancellation leaves 75 of the 110 digits, so 50 digits are right.
+No derivative rule of the op table is used here. With a step of 1e-35 of a variable's scale the truncation error of a
+central difference is near 1e-70 relative and cancellation leaves 75 of the 110 digits, so 50 digits are right. A
+derivative that is tiny beside the steps it comes from (1e-60) is worked out again in 420 digits.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,15 @@ from symdiff.ops.evaluate import mpmath_function
 from symdiff.tape import Step, Tape
 
 DIGITS = 110
-_H1, _H2 = 35, 25  # steps of first and second differences: 10**-35 and 10**-25 of the scale
+# Digits, and exponents of the step and of what a derivative must exceed beside the largest step: above the truncation error,
+# the step squared, and the rounding, digits less step. The second set serves where a derivative is lost in the first.
+_FIRST, _FINER = (DIGITS, 35, 60), (420, 140, 270)
+_H2 = 25  # of the step of second differences
 _LARGEST, _SMALLEST, _ZERO = 1024, -1021, -100_000  # binary exponents: the range of float64, and what counts as 0
 _DEEPEST_POLYGAMMA = -1000  # mpmath's time grows with the distance below 0
 _SAMPLES = 3  # random roundings of every step
+_COLUMNS = 50  # inputs that a sum over a row of the Hessian is worked out for
+_WORK = 40_000  # steps worked out for one such sum, at most
 _NEAR = 1e-13  # relative distance at which rounding may decide on which side of a kink a step is
 
 
@@ -69,6 +75,14 @@ def _value(expr: Expr, values: Mapping[str, Any]) -> Any:
     return _apply(expr.op, [_value(arg, values) for arg in expr.args])
 
 
+def sampled(all_names: Sequence[str], limit: int) -> list[str]:
+    """At most `limit` of the names, always the same ones, in their order."""
+    if len(all_names) <= limit:
+        return list(all_names)
+    places = sorted(random.Random(limit).sample(range(len(all_names)), limit))
+    return [all_names[place] for place in places]
+
+
 def scale(x: Any) -> Any:
     """The length on which a variable with value `x` is moved."""
     return max(abs(x), mpf(2) ** -20)
@@ -80,6 +94,7 @@ class Machine:
     def __init__(self, tape: Tape) -> None:
         self.tape, self.steps, self.output = tape, tape.primal, tape.value
         self.reads = {step.name: names(step.expr) for step in self.steps}
+        self.makers = {step.name: step for step in self.steps}
         self._touched: dict[frozenset[str], tuple[Step, ...]] = {}
 
     def touched(self, moved: frozenset[str]) -> tuple[Step, ...]:
@@ -108,7 +123,7 @@ class Machine:
 
         return self._behind(reads)
 
-    def _behind(self, reads: Any) -> list[Step]:
+    def _behind(self, reads: Callable[[Step], list[str]]) -> list[Step]:
         wanted, found = set(names(self.output)), []
         for step in reversed(self.steps):
             if step.name in wanted:
@@ -120,24 +135,36 @@ class Machine:
 class Reference:
     """One point in 110 digits.
 
-    factors  step -> 1 + rounding: every step's value is multiplied by it, which shows what rounding does to the formula as typed
+    rounding  draws 1 + a rounding error. Every step is multiplied by one of its own, and so is the change of every
+              operand of every step: what rounding does to the values and to the derivatives of the formula as typed.
     """
 
-    def __init__(self, machine: Machine, point: Mapping[str, float], factors: Mapping[str, Any] | None = None) -> None:
-        self.machine, self.factors = machine, factors
+    def __init__(self, machine: Machine, point: Mapping[str, float], rounding: Callable[[], Any] | None = None) -> None:
+        self.machine = machine
+        self.factors: dict[str, tuple[Any, dict[str, Any]]] = {}
+        if rounding is not None:
+            self.factors = {step.name: (rounding(), {n: rounding() for n in step.operands}) for step in machine.steps}
         self.beyond: dict[str, Step] = {}  # steps that leave the range of float64
         self.point = dict(point)
         with mp.workdps(DIGITS):
             self.values: dict[str, Any] = {name: mpf(value) for name, value in point.items()}
             self._run(machine.steps, self.values, self.beyond)
             self.value = _value(machine.output, self.values)
+            self.size = max((abs(v) for v in self.values.values() if mp.isfinite(v)), default=mpf(1))
         self._slopes: dict[str, Any] = {}
+
+    @property
+    def floor(self) -> float:
+        """What no difference can tell from 0; also where float64 runs out of digits."""
+        return 1e-265 * max(1.0, float(self.size))
 
     def _run(self, steps: tuple[Step, ...], values: dict[str, Any], beyond: dict[str, Step] | None = None) -> None:
         for step in steps:
-            value = _value(step.expr, values)
-            if self.factors is not None:
-                value *= self.factors[step.name]
+            if not self.factors:
+                value = _value(step.expr, values)
+            else:
+                own, operands = self.factors[step.name]
+                value = own * _value(step.expr, self._rounded(operands, values))
             if mp.isfinite(value) and value:
                 size = mp.mag(value)
                 if not _SMALLEST <= size <= _LARGEST:
@@ -145,6 +172,11 @@ class Reference:
                         beyond[step.name] = step
                     value = mp.sign(value) * mp.inf if size > _LARGEST else value if size > _ZERO else mpf(0)
             values[step.name] = value
+
+    def _rounded(self, operands: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if values is self.values:
+            return values
+        return {n: self.values[n] + (values[n] - self.values[n]) * factor for n, factor in operands.items()}
 
     def moved(self, offsets: Mapping[str, Any]) -> Any:
         """The value after some inputs have moved."""
@@ -156,16 +188,22 @@ class Reference:
 
     def slope(self, direction: Mapping[str, float]) -> Any:
         """Derivative of the value in a direction; NaN where the value is not defined on both sides."""
-        with mp.workdps(DIGITS):
-            length = max((abs(mpf(d)) / scale(self.values[n]) for n, d in direction.items()), default=mpf(0))
-            if not length:
-                return mpf(0)
-            h = mpf(10) ** -_H1 / length
+        touched = self.machine.touched(frozenset(direction))
+        if not any(direction.values()) or not (touched or not set(direction).isdisjoint(names(self.machine.output))):
+            return mpf(0)
+        slope, resolved = self._slope(direction, *_FIRST)
+        return slope if resolved else self._slope(direction, *_FINER)[0]
+
+    def _slope(self, direction: Mapping[str, float], digits: int, step: int, least: int) -> tuple[Any, bool]:
+        """Central difference, and whether it stands out from the rounding of that many digits; 0 where it does not."""
+        with mp.workdps(digits):
+            length = max(abs(mpf(d)) / scale(self.values[n]) for n, d in direction.items())
+            h = mpf(10) ** -step / length
             up = self.moved({name: h * mpf(d) for name, d in direction.items()})
             down = self.moved({name: -h * mpf(d) for name, d in direction.items()})
             slope = (up - down) / (2 * h)
-            noise = mpf(10) ** -60 * max(abs(up), abs(down)) * length
-            return mpf(0) if abs(slope) < noise else slope
+            resolved = not abs(slope) < mpf(10) ** -least * self.size * length
+            return slope if resolved else mpf(0), resolved
 
     def partial(self, name: str) -> Any:
         """Derivative of the value by one input."""
@@ -174,14 +212,18 @@ class Reference:
         return self._slopes[name]
 
     def sensitivity(self, direction: Mapping[str, float] | None) -> Any:
-        """Sum over the inputs of |d quantity / d x_j| |x_j|: times 2**-53, what half-ulp roundings of the inputs do to it.
+        """Sum over the inputs of |d quantity / d x_j| |x_j|: times 2**-53, what half-ulp roundings of the inputs do.
 
-        The quantity is the value (direction None), else the derivative in that direction: its row of the Hessian.
+        The quantity is the value (direction None), else the derivative in that direction: its row of the Hessian. Of
+        more than 50 inputs (fewer on a long tape) a sample is taken, and the sum scaled up.
         """
+        sample = sampled(list(self.point), min(_COLUMNS, max(4, _WORK // (4 * len(self.machine.steps)))))
         with mp.workdps(DIGITS):
             if direction is None:
-                return mp.fsum(abs(self.partial(name) * self.values[name]) for name in self.point)
-            return mp.fsum(abs(self._second(direction, name) * self.values[name]) for name in self.point)
+                total = mp.fsum(abs(self.partial(name) * self.values[name]) for name in sample)
+            else:
+                total = mp.fsum(abs(self._second(direction, name) * self.values[name]) for name in sample)
+            return total * len(self.point) / len(sample)
 
     def _second(self, direction: Mapping[str, float], other: str) -> Any:
         if not self.values[other]:
@@ -200,6 +242,13 @@ class Reference:
         """The steps that the value goes through at this point."""
         with mp.workdps(DIGITS):
             return self.machine.live(self.values)
+
+    def usable(self, wrt: Sequence[str]) -> bool:
+        """True where the value, its derivatives and every step on the way are numbers that float64 can hold."""
+        if not mp.isfinite(self.value) or self.out_of_range() is not None:
+            return False
+        kink = self.kink()
+        return (kink is not None and kink.on_it) or all(mp.isfinite(self.partial(name)) for name in wrt)
 
     def out_of_range(self) -> Step | None:
         """The first step on the way to the value that float64 cannot hold."""
@@ -223,9 +272,7 @@ class Reference:
             yield Kink(step, op, self._gap(*args))
         elif op in ("hypot", "atan2"):
             yield Kink(step, op, max(self._size(arg) for arg in args))
-        elif op == "sqrt":
-            yield Kink(step, op, self._size(args[0]))
-        elif op == "pow" and not (isinstance(args[1], Number) and args[1].value >= 1 and args[1].value.is_integer()):
+        elif op == "sqrt" or (op == "pow" and not _is_whole(args[1])):
             yield Kink(step, op, self._size(args[0]))
         else:
             for kink in TABLE[op].kinks:
@@ -240,18 +287,19 @@ class Reference:
         return float(abs(x - y) / max(abs(x), abs(y))) if mp.isfinite(x) and mp.isfinite(y) else 1.0
 
     def _size(self, expr: Expr) -> float:
-        """How far an operand is from 0, relative to what it was computed from; an input has no rounding, so only 0 is near."""
+        """How far an operand is from 0, relative to what it is the sum of; nothing else can round to the other side."""
         value = _value(expr, self.values)
         if not value:
             return 0.0
-        maker = next((step for step in self._made(expr) if isinstance(step.expr, Call) and step.expr.op in ("add", "sub")), None)
-        if maker is None or not mp.isfinite(value):
+        maker = self.machine.makers.get(expr.id) if isinstance(expr, Name) else None
+        made = maker.expr if maker else None
+        if not isinstance(made, Call) or made.op not in ("add", "sub") or not mp.isfinite(value):
             return 1.0
-        assert isinstance(maker.expr, Call)
-        return float(abs(value) / max(abs(_value(arg, self.values)) for arg in maker.expr.args))
+        return float(abs(value) / max(abs(_value(arg, self.values)) for arg in made.args))
 
-    def _made(self, expr: Expr) -> list[Step]:
-        return [step for step in self.machine.steps if isinstance(expr, Name) and step.name == expr.id]
+
+def _is_whole(exponent: Expr) -> bool:
+    return isinstance(exponent, Number) and exponent.value >= 1 and exponent.value.is_integer()
 
 
 class _Overlay(dict[str, Any]):
@@ -268,9 +316,9 @@ class _Overlay(dict[str, Any]):
 def roundings(machine: Machine, point: Mapping[str, float], seed: int) -> list[Reference]:
     """The point a few times, every step rounded at random by up to 2**-53."""
     dice = random.Random(seed)
-    made = []
-    for _ in range(_SAMPLES):
-        with mp.workdps(DIGITS):
-            factors = {step.name: 1 + mpf(dice.uniform(-1.0, 1.0)) * mpf(2) ** -53 for step in machine.steps}
-        made.append(Reference(machine, point, factors))
-    return made
+
+    def rounding() -> Any:
+        return 1 + mpf(dice.uniform(-1.0, 1.0)) * mpf(2) ** -53
+
+    with mp.workdps(DIGITS):
+        return [Reference(machine, point, rounding) for _ in range(_SAMPLES)]

@@ -330,7 +330,8 @@ def test_the_private_directory_goes_with_its_process(root: Path) -> None:
 
 def environment(root: Path) -> dict[str, str]:
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), *sys.path])
-    return {**os.environ, "SYMDIFF_CACHE": str(root), "PYTHONPATH": path}
+    # A killed compiler leaves its temporary files behind: not in everybody's /tmp.
+    return {**os.environ, "SYMDIFF_CACHE": str(root), "PYTHONPATH": path, "TMPDIR": str(root.parent / "tmp")}
 
 
 def run(program: str, root: Path, *args: str, **options: Any) -> Any:

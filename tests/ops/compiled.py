@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from optable import CASES, Case, columns, formula_of, one_step
+from ops.optable import CASES, Case, columns, formula_of, one_step
 
 from symdiff.adjoint import adjoint
 from symdiff.passes import for_code, for_values

@@ -1,0 +1,339 @@
+"""A Python function as a formula. Its source is read by the tokenizer and the parser of the language, and never run.
+
+    function  ::= "def" NAME "(" parameter { "," parameter } ")" [ "->" anything ] ":" body
+    parameter ::= NAME [ ":" string of dims, or anything ] [ "=" number ]      # also the markers * and /
+    body      ::= [ docstring ] { helper | NAME "=" expression } "return" expression
+
+Parameters are the inputs. `np.`, `numpy.`, `math.` and `jnp.` before a listed function or `pi` are dropped, and NumPy's own
+names (`arctan2`) are known. Positions in errors are those of the function's source (of the file for `module.py:function`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from symdiff.errors import ParseError, ShapeError, SymdiffError, UnsupportedError, nearest, quoted
+from symdiff.expr import Name
+from symdiff.formula import FormulaData, Input, Limits, Shape, Statement
+from symdiff.frontend.declarations import as_shape
+from symdiff.frontend.parser import Parser
+from symdiff.frontend.stream import shown
+from symdiff.frontend.tokens import END, NAME, NEWLINE, STRING, Token, tokenize
+from symdiff.frontend.words import ARRAY_FUNCTIONS, MODULES, PYTHON_FUNCTIONS
+
+_STRING = r"""(?s:\"\"\"(?:\\.|.)*?(?:\"\"\"|\Z)|'''(?:\\.|.)*?(?:'''|\Z)|"(?:\\.|[^"\\\n])*+"?|'(?:\\.|[^'\\\n])*+'?)"""
+_DEFINITION = re.compile(rf"(?m)\#[^\n]*|{_STRING}|^(?P<indent>[ \t]*)(?P<sync>async[ \t]+)?def[ \t]+(?P<name>\w+)")
+_ANNOTATION = re.compile(rf"\#[^\n]*|{_STRING}|->|[\[\](){{}},=:\n]|[^\n]")
+_PLAIN_STRING = re.compile(r"""[ \t]*(?:"(?P<double>[^"\\\n]*)"|'(?P<single>[^'\\\n]*)')[ \t]*(?=[,)=\n#])""")
+_BLANK_LINES = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n)*(?:[ \t]*#[^\n]*\Z)?[ \t]*")
+_LINE_END = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)")
+_SCALARS = ("float", "int")
+
+
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    name: str
+    start: int  # of its line
+    indent: int
+    is_async: bool
+
+
+def read_function(
+    function: Any, *, limits: Limits, shapes: Mapping[str, Shape] | None = None, constants: tuple[str, ...] = ()
+) -> FormulaData:
+    """The formula in the source of a live function."""
+    name = quoted(getattr(function, "__name__", "?"))
+    if inspect.ismethod(function):
+        raise UnsupportedError(f"{name} is a method; write a plain function of numbers")
+    if not inspect.isfunction(function):
+        raise UnsupportedError(f"{name} has no Python source; write a def that calls it, or give the formula as text")
+    if function.__name__ == "<lambda>" or function.__code__.co_name == "<lambda>":
+        raise UnsupportedError("a lambda's source cannot be told from its line; write a def, or give the formula as text")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise UnsupportedError(f"{name} is async or a generator; a formula is a plain function that returns one expression")
+    try:
+        text = inspect.getsource(function.__code__)
+    except (OSError, TypeError, SyntaxError, IndentationError):
+        raise UnsupportedError(f"the source of {name} is not available; give the formula as text, or put it into a file") from None
+    code = function.__code__
+    found = next((each for each in _definitions(text) if each.name == code.co_name), None)
+    if found is None:
+        raise UnsupportedError(f"the source of {name} has no def; give the formula as text")
+    same_module = {
+        key
+        for key, value in function.__globals__.items()
+        if inspect.isfunction(value) and value.__module__ == function.__module__
+    }
+    parser = _FunctionParser(text, limits, found, frozenset(constants), frozenset({*same_module, *code.co_freevars}))
+    formula = parser.function(shapes or {})
+    if parser.parameter_names != list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]):
+        raise ParseError(f"the file of {name} has changed since the function was made; import it again")
+    return formula
+
+
+def read_function_text(
+    text: str, name: str, *, limits: Limits, shapes: Mapping[str, Shape] | None = None, constants: tuple[str, ...] = ()
+) -> FormulaData:
+    """The formula in `def name` of a file's text: the last one at top level, else the only one."""
+    definitions = list(_definitions(text))
+    named = [each for each in definitions if each.name == name]
+    top = [each for each in named if each.indent == 0]
+    if not named:
+        known = [each.name for each in definitions]
+        raise ParseError(f"there is no function {quoted(name)}{nearest(name, known)}")
+    if not top and len(named) > 1:
+        raise UnsupportedError(f"there are {len(named)} functions {quoted(name)}, none of them at top level")
+    found = (top or named)[-1]
+    own = frozenset(each.name for each in definitions if each.indent == 0)
+    part = text[found.start :]
+    try:
+        if found.is_async:
+            raise UnsupportedError("an async function is not a formula; write a plain def", text=part, at=found.indent)
+        return _FunctionParser(part, limits, replace(found, start=0), frozenset(constants), own).function(shapes or {})
+    except SymdiffError as error:
+        if error.line is None or error.column is None:
+            raise
+        starts = [0, *(match.end() for match in re.finditer("\n", part))]
+        at = found.start + starts[error.line - 1] + error.column - 1
+        raise type(error)(error.message, text=text, at=at) from None
+
+
+def _definitions(text: str) -> Iterator[_Definition]:
+    """Every `def` outside strings and comments."""
+    for match in _DEFINITION.finditer(text):
+        if match["name"] is not None:
+            indent = len(match["indent"].expandtabs())
+            yield _Definition(match["name"], match.start(), indent, match["sync"] is not None)
+
+
+class _FunctionParser(Parser):
+    functions = PYTHON_FUNCTIONS
+    modules = MODULES
+    no_variable = "it is not a parameter; global names and closure values are not read, make it one"
+
+    def __init__(
+        self, text: str, limits: Limits, definition: _Definition, constants: frozenset[str], own: frozenset[str]
+    ) -> None:
+        tokens = tokenize(text, limits, start=definition.start, python=True)
+        super().__init__(text, limits, tokens, constants)
+        self.definition, self.own = definition, own
+        self.strict = True
+        self.parameter_names: list[str] = []
+
+    def function(self, shapes: Mapping[str, Shape]) -> FormulaData:
+        """The whole function; `source` ends where it ends."""
+        self.expect("def", "")
+        self.take()
+        self.expect("(", "after the function's name")
+        while not self.sees(")"):
+            self.parameter()
+            if not self.sees(")"):
+                self.expect(",", "between parameters")
+        for name, shape in shapes.items():
+            self.give_shape(name, as_shape(name, shape))
+        self.take()
+        end = self.body(self.colon())
+        formula = self.finish()
+        return replace(formula, source=self.text[:end].rstrip("\r\n"))
+
+    # -- parameters --------------------------------------------------------------------------------------------------
+
+    def parameter(self) -> None:
+        token = self.take()
+        if token.text in ("*", "/") and (self.sees(",") or self.sees(")")):
+            return  # markers: what follows is keyword-only, what precedes positional-only
+        if token.text in ("*", "**"):
+            raise self.later(f"'{token.text}{self.peek().text}' takes any number of arguments; write every input out", token)
+        if token.kind != NAME:
+            raise self.fail(f"expected a parameter, found {shown(token)}", token)
+        if token.text in ("self", "cls") and not self.parameter_names and self.definition.indent:
+            raise self.later("a method is not a formula; write a plain function of numbers", token)
+        name = self.bindable(token)
+        constant, shape = self.annotation() if self.sees(":") else (False, ())
+        default = self.default() if self.sees("=") else None
+        self.parameter_names.append(name)
+        self.declare(Input(name, shape, constant or name in self.constants, default), token.start)
+
+    def annotation(self) -> tuple[bool, Shape]:
+        """A string holds dims; anything else (`float`) says nothing about a formula."""
+        at = self.take().end
+        match = _PLAIN_STRING.match(self.text, at)
+        if match is None:
+            self.skip_annotation(at, ",)=", depth=1)
+            return False, ()
+        group = "double" if match["double"] is not None else "single"
+        scalar = match[group].strip() in _SCALARS
+        result = (False, ()) if scalar else self.string_dims(*match.span(group))
+        self.restart(match.end(), depth=1)
+        return result
+
+    def string_dims(self, start: int, end: int) -> tuple[bool, Shape]:
+        self.tokens, self.ahead = tokenize(self.text, self.limits, start=start, end=end), []
+        constant, shape = self.kind()
+        while self.sees(","):  # "3,3" without brackets
+            self.take()
+            if self.peek().kind != END:
+                shape = (*shape, self.dimension())
+        if self.peek().kind != END:
+            raise self.fail(f"expected the end of the shape, found {shown(self.peek())}", self.peek())
+        return constant, shape
+
+    def skip_annotation(self, at: int, stops: str, depth: int = 0) -> None:
+        """Go to the first of `stops` outside brackets; there is nothing to be read on the way."""
+        if self.text[at:].lstrip(" \t")[:1] in ("'", '"'):
+            raise self.fail('an annotation in quotes is a shape, such as "()", "3,3" or "const()"', at)
+        inside = 0
+        for match in _ANNOTATION.finditer(self.text, at):
+            piece = match.group()
+            if inside == 0 and piece in stops:
+                self.restart(match.start(), depth)
+                return
+            inside += (piece in "([{") - (piece in ")]}")
+        raise self.fail("this annotation does not end", at)
+
+    def restart(self, at: int, depth: int = 0) -> None:
+        """Go on reading tokens at `at`."""
+        self.tokens = tokenize(self.text, self.limits, start=at, depth=depth, python=True)
+        self.ahead = []
+
+    def give_shape(self, name: str, shape: Shape) -> None:
+        """A shape of `shapes=` for a parameter that has none of its own."""
+        given = self.declared.get(name)
+        if given is None:
+            raise ParseError(f"shapes=: {quoted(str(name))} is not a parameter{nearest(str(name), self.declared)}")
+        if given.shape not in ((), shape):
+            raise ShapeError(f"shapes=: '{name}' has shape {given.shape} in its annotation, and not {shape}")
+        self.declare(replace(given, shape=shape), self.places[name])
+
+    def colon(self) -> int:
+        """`:` after the parameters, and what may stand before it; gives the offset after it."""
+        if self.sees("->"):
+            self.skip_annotation(self.take().end, ":")
+        return self.expect(":", "after the parameters").end
+
+    # -- body --------------------------------------------------------------------------------------------------------
+
+    def body(self, at: int) -> int:
+        """Statements from offset `at` to the `return`; gives the offset at which the function ends."""
+        block = self.line_ends(at)
+        indent = 0
+        if block:
+            at = self.next_line(at)
+            indent = self.column(at)
+        if self.peek().kind == STRING:
+            end = self.docstring()
+        elif (end := self.body_statement(block)) is None:
+            return self.returned(block)
+        while True:
+            if self.text[end.start : end.end][:1] != ";" or self.line_ends(end.end):
+                if not block or end.kind == END:
+                    raise self.fail("a formula ends with: return EXPRESSION", end)
+                at = self.next_line(end.end)
+                if self.column(at) != indent:
+                    raise self.fail("this line is indented otherwise than the first of the function", at)
+            following = self.body_statement(block)
+            if following is None:
+                return self.returned(block)
+            end = following
+
+    def line_ends(self, at: int) -> bool:
+        """True where nothing but a comment follows on the line."""
+        return _LINE_END.match(self.text, at) is not None
+
+    def column(self, at: int) -> int:
+        """Width of what stands before offset `at` on its line."""
+        return len(self.text[self.text.rfind("\n", 0, at) + 1 : at].expandtabs())
+
+    def next_line(self, at: int) -> int:
+        """Go on at the next line that is not empty; the body ends where the indentation does, before any token is read."""
+        start = self.after_blank_lines(at)
+        if start >= len(self.text) or self.column(start) <= self.definition.indent:
+            raise self.fail("the function ends without a return; a formula ends with: return EXPRESSION", max(at - 1, 0))
+        self.restart(start)
+        return start
+
+    def after_blank_lines(self, at: int) -> int:
+        """Offset of the first statement after `at`."""
+        blank = _BLANK_LINES.match(self.text, at)
+        return blank.end() if blank else at
+
+    def docstring(self) -> Token:
+        """Skip it; gives the token that ends its line."""
+        token = self.take()
+        if token.text[: token.text.index(token.text[-1])].lower() not in ("", "r", "u"):
+            raise self.fail("strings are not part of the language", token)
+        while self.peek().kind == STRING:
+            self.take()
+        return self.end_of_line()
+
+    def body_statement(self, block: bool) -> Token | None:
+        """One statement; gives the token that ends it, or None where it is the `return`."""
+        token = self.peek()
+        if token.kind == NAME and token.text == "return":
+            return None
+        if token.kind == NAME and token.text == "def" and block:
+            self.helper()
+        elif token.kind == NAME and self.sees(":", 1):
+            name = self.bindable(self.take())
+            self.skip_annotation(self.take().end, "=\n")
+            self.expect("=", "after the annotation")
+            self.assign(name, token)
+        else:
+            self.statement()
+            if self.statements[-1].name is None:
+                raise self.fail("this value goes nowhere; write NAME = ... or return ...", token)
+        return self.end_of_line()
+
+    def returned(self, block: bool) -> int:
+        """`return EXPRESSION`, the last line; gives the offset at which the function ends."""
+        start = self.take()
+        if self.peek().kind in (NEWLINE, END):
+            raise self.fail("a formula returns one expression: return EXPRESSION", start)
+        expr = self.value()
+        if self.sees(","):
+            raise self.fail("a formula returns one expression, not a tuple", self.peek())
+        last = self.statements[-1].name if self.statements else None
+        if not (isinstance(expr, Name) and expr.id == last):  # `y = ...; return y` gives y itself
+            self.statements.append(Statement(None, expr, (start.end, self.peek().start)))
+        end = self.end_of_line()
+        following = self.after_blank_lines(end.end)
+        same_line = self.text[end.start : end.end][:1] == ";" and not self.line_ends(end.end)
+        same_block = block and following < len(self.text) and self.column(following) > self.definition.indent
+        if same_line or same_block:
+            raise self.fail("nothing comes after the return; a formula has one, and it is last", following)
+        return end.start
+
+    # -- names -------------------------------------------------------------------------------------------------------
+
+    def after_helper_parameter(self) -> None:
+        if self.sees(":"):
+            self.skip_annotation(self.take().end, ",)=", depth=1)
+        if self.sees("="):
+            raise self.fail("a helper's parameters have no defaults", self.peek())
+
+    def helper_body_start(self) -> None:
+        self.colon()
+        if self.peek().kind == NEWLINE:
+            self.take()
+        if self.peek().kind == STRING:
+            self.docstring()
+        self.expect("return", "in a helper: its body is one expression, def f(x): return ...")
+
+    def function_name(self, token: Token) -> str:
+        name = token.text
+        prefixed = self.text[token.start - 1] == "."
+        if not prefixed and name in self.own and name not in self.helpers and (name in PYTHON_FUNCTIONS or name in ARRAY_FUNCTIONS):
+            message = f"'{name}' is a function of your own here, and one of the language; put its def inside under another name"
+            raise self.later(message, token)
+        return super().function_name(token)
+
+    def no_function(self, name: str) -> str:
+        if name == self.definition.name:
+            return "a formula cannot call itself"
+        if name in self.own:
+            return f"'{name}' is outside of the function; put its def inside, as one return expression"
+        return super().no_function(name)

@@ -1,0 +1,245 @@
+"""Sheet -> the derivation that a person hands in: LaTeX article or fragment, Markdown, plain text.
+
+Statement, forward steps, local derivatives with the names of their gates, reverse sweep, gradient, and with a trace every
+number and a finite-difference check. All three texts are made from one `Derivation`; the prose stands in the templates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from symdiff.render.closed_form import closed_forms
+from symdiff.render.context import Sheet
+from symdiff.render.derivation_model import Derivation, Equation, Term
+from symdiff.render.environment import render
+from symdiff.render.figures import Figure
+from symdiff.render.latex_lines import TEXT_WIDTH, width
+from symdiff.render.latex_names import typewriter
+from symdiff.render.latex_notation import LatexNotation
+from symdiff.render.text_notation import TextNotation
+from symdiff.trace import Trace
+
+Check = Mapping[str, tuple[float, float]]
+_BOX = 12  # lines of one box, which cannot be broken over pages
+_ROWS = 30  # rows of a table that cannot be broken over pages
+_ARGUMENTS = 150.0  # pt; a longer list of arguments is left out of f(...)
+
+
+def latex(sheet: Sheet, trace: Trace | None, *, fragment: bool = False, check: Check | None = None) -> str:
+    """The derivation in LaTeX: an article, or a fragment without preamble that needs amsmath alone."""
+    derivation = Derivation(sheet, trace, check)
+    notation = LatexNotation(derivation)
+    context = _shared(derivation, notation) | _latex_tables(derivation, notation)
+    context |= {
+        "title": typewriter(sheet.name),
+        "plain_title": sheet.name.replace("_", " "),
+        "shortened": [(notation.names[name], typewriter(name)) for name in notation.long_names],
+        "conventions": [(rf"\texttt{{{escape_tex(op)}}}", escape_tex(edges)) for op, edges in derivation.conventions],
+        "statement": _statement(derivation, notation),
+        "forward": notation.block(derivation.forward),
+        "reverse": notation.block(derivation.reverse),
+        "boxes": _boxes(derivation, notation),
+        "closed": _closed(derivation, notation),
+        "fragment": fragment,
+    }
+    body = render("latex", "fragment.tex.j2", **context)
+    return body if fragment else render("latex", "derivation.tex.j2", body=body, **context)
+
+
+def markdown(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> str:
+    """The derivation in GitHub-flavoured Markdown, with $...$ mathematics."""
+    derivation = Derivation(sheet, trace, check)
+    notation, cell = LatexNotation(derivation), LatexNotation(derivation, flat=True)
+    lefts, bodies = _defined(derivation, notation)
+    context = _shared(derivation, notation) | {
+        "title": sheet.name.replace("_", r"\_"),
+        "shortened": [(notation.names[name], f"`{name}`") for name in notation.long_names],
+        "conventions": [(f"`{op}`", edges.replace("*", r"\*")) for op, edges in derivation.conventions],
+        "statement": [f"{left} = {notation.right(e)}" for left, e in zip(lefts, bodies, strict=True)],
+        "forward": [_cells(cell, equation) for equation in derivation.forward],
+        "reverse": [_cells(cell, equation) for equation in derivation.reverse],
+        "gradient": [_gradient_line(notation, equation, True) for equation in derivation.gradient],
+        "closed": [f"{left} = {right}" for left, right in _closed_pairs(derivation, notation)],
+        "locals": [
+            (row.tag, row.gate, f"{cell.partial(row.of, row.operand, True)} = {cell.local_text(row)}", _shown(cell, row.figure))
+            for row in derivation.local_rows
+        ],
+    }
+    return render("markdown", "derivation.md.j2", **context)
+
+
+def text(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> str:
+    """The derivation in plain text of at most 80 columns."""
+    derivation = Derivation(sheet, trace, check)
+    notation = TextNotation(derivation)
+    context = notation.context() | _flags(derivation)
+    return render("text", "derivation.txt.j2", **context)
+
+
+# -- what the LaTeX and the Markdown text share ---------------------------------------------------------------------------
+
+
+def _flags(derivation: Derivation) -> dict[str, Any]:
+    """Which sentences and sections there are."""
+    reverse = derivation.reverse
+    ops = derivation.ops
+    return {
+        "numbers": derivation.trace is not None,
+        "gradient_kind": derivation.sheet.kind == "gradient",
+        "active": bool(reverse),
+        "steps": len(derivation.forward),
+        "shows_formula": derivation.shows_formula,
+        "has_sum": "add" in ops,
+        "has_product": "mul" in ops,
+        "has_slots": any(equation.tag.endswith("a") for equation in reverse),
+        "has_masks": derivation.has_masks,
+        "has_shared": any(equation.role == "shared" for equation in reverse),
+        "has_fan_out": any(equation.role == "sum" for equation in reverse),
+        "has_logarithm": "log" in ops,
+        "single": len(derivation.tape.wrt) == 1,
+    }
+
+
+def _shared(derivation: Derivation, notation: LatexNotation) -> dict[str, Any]:
+    sheet = derivation.sheet
+    figures = {} if derivation.exact is None else derivation.exact.inputs
+    defaults = sheet.formula.defaults
+
+    def given(name: str) -> str:
+        figure = figures.get(name)
+        if figure is None and name in defaults:
+            figure = Figure(defaults[name], True)
+        return notation.names[name] + ("" if figure is None else " " + _valued(notation, figure))
+
+    output = notation.names[derivation.output]
+    named = sheet.formula.statements[-1].name is None
+    return _flags(derivation) | {
+        "output": output,
+        "output_bar": notation.names.get(derivation.bars.get(derivation.output, ""), output),
+        "bare": named,
+        "variables": [given(name) for name in derivation.tape.wrt],
+        "held": [given(name) for name in derivation.held],
+        "check_rows": [_check_row(notation, row.name, row.reverse, row.difference, row.relative) for row in derivation.check],
+        "worst": _worst(derivation),
+    }
+
+
+def _valued(notation: LatexNotation, figure: Figure) -> str:
+    return ("= " if figure.exact else r"\approx ") + notation.number(figure)
+
+
+def _shown(notation: LatexNotation, figure: Figure | None) -> str:
+    return "" if figure is None else _valued(notation, figure)
+
+
+def _check_row(notation: LatexNotation, name: str, reverse: float, difference: float, relative: float) -> tuple[str, ...]:
+    return notation.names[name], *(notation.number(Figure(value, False)) for value in (reverse, difference)), _small(relative)
+
+
+def _small(relative: float) -> str:
+    """An error with the two digits it deserves."""
+    if relative == 0 or relative != relative:
+        return "0" if relative == 0 else r"\mathrm{NaN}"
+    mantissa, power = f"{relative:.1e}".split("e")
+    return rf"{mantissa} \times 10^{{{int(power)}}}"
+
+
+def _worst(derivation: Derivation) -> str:
+    errors = [row.relative for row in derivation.check]
+    finite = all(error == error for error in errors)
+    return _small(max(errors)) if errors and finite else ""
+
+
+def _defined(derivation: Derivation, notation: LatexNotation) -> tuple[list[str], list[Equation]]:
+    """Left sides and equations of the statement: helpers first, then the user's lines."""
+    formula = derivation.sheet.formula
+    lefts, equations = [], []
+    if not derivation.shows_formula:
+        return [], []
+    for helper in formula.helpers.values():
+        arguments = ", ".join(notation.names[name] for name in helper.parameters)
+        lefts.append(f"{notation.names[helper.name]}({arguments})")
+        equations.append(Equation("", derivation.output, (Term(helper.body),)))
+    for statement in formula.statements:
+        name = statement.name or derivation.output
+        arguments = ", ".join(notation.names[name] for name in formula.inputs)
+        short = len(formula.statements) == 1 and width(arguments) <= _ARGUMENTS
+        lefts.append(notation.names[name] + (f"({arguments})" if short else ""))
+        equations.append(Equation("", name, (Term(statement.expr),)))
+    return lefts, equations
+
+
+def _statement(derivation: Derivation, notation: LatexNotation) -> list[list[str]]:
+    lefts, equations = _defined(derivation, notation)
+    return notation.block(equations, lefts)
+
+
+def _latex_tables(derivation: Derivation, notation: LatexNotation) -> dict[str, Any]:
+    """Rows of the table of local derivatives; a long derivative takes several rows."""
+    gates = max((5.4 * len(row.gate) for row in derivation.local_rows), default=0.0)
+    numbers = 95.0 if derivation.trace is not None else 0.0
+    room = TEXT_WIDTH - 30 - gates - numbers - 50
+    rows = []
+    for row in derivation.local_rows:
+        left = notation.partial(row.of, row.operand, True)
+        lines = notation.term_lines(row.term, room - width(left) - 15)
+        cells = [rf"{left} = {lines[0]}", *(rf"\qquad {line}" for line in lines[1:])]
+        number = _shown(notation, row.figure)
+        last = len(cells) - 1
+        for k, cell in enumerate(cells):
+            head = f"({row.tag}) & {row.gate}" if k == 0 else " & "
+            tail = f" & ${number}$" if number and k == last else " & " if numbers else ""
+            space = "[2pt]" if r"\begin{cases}" in cell or r"\frac" in cell else ""
+            rows.append(rf"{head} & $\displaystyle {cell}${tail} \\{space}")
+    return {"local_rows": rows, "local_chunks": [rows[k : k + _ROWS] for k in range(0, len(rows), _ROWS)]}
+
+
+def _cells(notation: LatexNotation, equation: Equation) -> tuple[str, str, str]:
+    tag = f"({equation.tag})" if equation.tag else ""
+    body = f"{notation.names[equation.left]} {notation.sign(equation)} {notation.right(equation)}"
+    return tag, body, " ".join(notation.links(equation))
+
+
+def _gradient_line(notation: LatexNotation, equation: Equation, flat: bool = False) -> str:
+    """`\\frac{\\partial f}{\\partial x} &= \\bar{x} = ... &&= number`."""
+    derivation = notation.derivation
+    left = notation.partial(derivation.output, equation.left)
+    bar = derivation.bars.get(equation.left)
+    parts = [notation.names[bar]] if bar else []
+    right = notation.right(equation)
+    links = " ".join(notation.links(equation))
+    room = TEXT_WIDTH - 60 - width(left) - width(links) - width(parts[0] if parts else "")
+    if flat or width(right) <= room or not parts:
+        parts.append(right)
+    if flat:
+        return " ".join([f"{left} = {' = '.join(parts)}", links]).rstrip()
+    return f"{left} &= {' = '.join(parts)}" + (f" &&{links}" if links else "")
+
+
+def _boxes(derivation: Derivation, notation: LatexNotation) -> list[list[str]]:
+    lines = [_gradient_line(notation, equation) for equation in derivation.gradient]
+    return [lines[k : k + _BOX] for k in range(0, len(lines), _BOX)]
+
+
+def _closed_pairs(derivation: Derivation, notation: LatexNotation) -> list[tuple[str, str]]:
+    found = closed_forms(derivation.sheet, notation.names)
+    return [(notation.partial(derivation.output, name), right) for name, right in found.items()]
+
+
+def _closed(derivation: Derivation, notation: LatexNotation) -> list[str]:
+    """Closed forms that fit on a line."""
+    return [f"{left} &= {right}" for left, right in _closed_pairs(derivation, notation) if width(left + right) < TEXT_WIDTH - 50]
+
+
+_SPECIAL = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "&": r"\&", "%": r"\%", "#": r"\#", "$": r"\$"}
+_SPECIAL |= {"^": r"\^{}", "~": r"\~{}", "<": "$<$", ">": "$>$", "|": "$|$"}
+
+
+def escape_tex(prose: str) -> str:
+    """Plain text as LaTeX text."""
+    return re.sub(r"[\\{}_&%#$^~<>|]", lambda match: _SPECIAL[match.group()], prose)
+
+
+__all__ = ["escape_tex", "latex", "markdown", "text"]

@@ -1,0 +1,192 @@
+r"""A derivation in LaTeX mathematics: names, terms, numbers, and equations broken and aligned so that they fit the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from symdiff.expr import Call, Expr, Name
+from symdiff.ops.core import MUL
+from symdiff.render.derivation_model import Derivation, Equation, LocalRow, Term
+from symdiff.render.figures import Figure
+from symdiff.render.latex_lines import TAG_WIDTH, TEXT_WIDTH, broken, width
+from symdiff.render.latex_names import LONGEST, Symbol, symbols
+from symdiff.render.mathematics import MathPrinter, bracketed, clashing_spellings, signed
+
+INDENT = 22.0  # of displayed equations, which stand at the left
+ROOM = TEXT_WIDTH - TAG_WIDTH - INDENT
+CHUNK = 60  # lines of one alignment
+
+
+class LatexNotation:
+    """Spells one derivation; `flat` is for the cells of a Markdown table."""
+
+    def __init__(self, derivation: Derivation, flat: bool = False) -> None:
+        self.derivation = derivation
+        formula, tape = derivation.sheet.formula, derivation.tape
+        helpers = list(formula.helpers.values())
+        parameters = [name for helper in helpers for name in helper.parameters]
+        wanted = [given.name for given in tape.inputs] + [step.name for step in tape.primal] + parameters
+        wanted += [helper.name for helper in helpers]
+        shared = [equation.left for equation in derivation.reverse if equation.role == "shared"]
+        shown = {name: name for name in [*wanted, *shared]}
+        if formula.statements[-1].name is None and "f" not in shown:
+            shown[derivation.output] = "f"  # a bare expression is called f on paper
+        table = symbols(shown.values())
+        self.symbols: dict[str, Symbol] = {name: table[spelling] for name, spelling in shown.items()}
+        self.names = {name: symbol.text for name, symbol in self.symbols.items()}
+        self.names |= {bar: self.symbols[name].bar for name, bar in derivation.bars.items()}
+        self.long_names = [name for name in shown if len(name) > LONGEST]
+        functions = {helper.name: self.names[helper.name] for helper in helpers}
+        instead = clashing_spellings([*wanted, shown[derivation.output]])
+        self.printer = MathPrinter(
+            "latex", self.names, lambda number, alone: "", {}, functions=functions, instead=instead, flat=flat, constants=False
+        )
+        self.local = MathPrinter(
+            "latex", self.names, lambda number, alone: "", {}, functions=functions, instead=instead, flat=flat
+        )
+
+    # -- pieces -------------------------------------------------------------------------------------------------------
+
+    def partial(self, of: str, by: str, small: bool = False) -> str:
+        r"""`\frac{\partial f}{\partial x}`, or with a slash."""
+        above, below = rf"\partial {self.names[of]}", rf"\partial {self.names[by]}"
+        return f"{above} / {below}" if small else rf"\frac{{{above}}}{{{below}}}"
+
+    def figure(self, figure: Figure) -> tuple[str, int]:
+        """A number and how strongly it binds."""
+        return signed(*figure.parts)
+
+    def number(self, figure: Figure) -> str:
+        """A number."""
+        return self.figure(figure)[0]
+
+    def links(self, equation: Equation) -> list[str]:
+        r"""`= 6`, `\approx (-3)(2)`: the numbers beside an equation."""
+        found = []
+        for link in equation.links:
+            pieces = [self.figure(figure) for figure in link.figures]
+            if link.op == "mul" and len(pieces) > 1:
+                text = r" \cdot ".join(_factor(*piece) for piece in pieces)
+            else:
+                text = " + ".join(bracketed(t) if t.startswith("-") and k else t for k, (t, _) in enumerate(pieces))
+            found.append(("= " if link.exact else r"\approx ") + text)
+        return found
+
+    def masks(self, term: Term) -> str:
+        """Indicators in front of a product."""
+        shown = [
+            self.names[cond.id] if isinstance(cond, Name) else self.local.condition(cond, holds) for cond, holds in term.masks
+        ]
+        return r" \, ".join(shown)
+
+    def term_lines(self, term: Term, room: float, primal: bool = False) -> list[str]:
+        """A term, on as many lines as it needs."""
+        printer = self.printer if primal else self.local
+        front = self.masks(term)
+        if term.expr is None:
+            return [front or "1"]
+        if term.upstream is None:
+            lines = broken(printer, term.expr, room - width(front))
+            if front and isinstance(term.expr, Call) and term.expr.op in ("neg", "add", "sub", "where"):
+                lines = [r"\left(" + lines[0] + r"\right)"] if len(lines) == 1 else [r"\bigl(" + lines[0], *lines[1:-1], lines[-1] + r"\bigr)"]
+            return [f"{front} \\, {lines[0]}", *lines[1:]] if front else lines
+        front = (front + r" \, " if front else "") + self.names[term.upstream] + r" \cdot "
+        text, strength = printer.piece(term.expr)
+        if strength < MUL:
+            text = bracketed(text)
+        if width(front + text) <= room:
+            return [front + text]
+        lines = broken(printer, term.expr, room - width(front) - 10)
+        if strength < MUL and len(lines) > 1:
+            lines = [r"\bigl(" + lines[0], *lines[1:-1], lines[-1] + r"\bigr)"]
+        elif len(lines) == 1:
+            lines = [text]
+        return [front + lines[0], *lines[1:]]
+
+    def right_lines(self, equation: Equation, room: float) -> list[str]:
+        """The right side of an equation, on as many lines as it needs."""
+        primal = equation.role == "" and not equation.terms[0].upstream
+        parts = [self.term_lines(term, room - 15, primal) for term in equation.terms]
+        if len(parts) == 1:
+            return parts[0]
+        lines: list[str] = []
+        for k, part in enumerate(parts):
+            joined = part[0] if k == 0 else f"- {part[0][1:]}" if part[0].startswith("-") else f"+ {part[0]}"
+            if equation.more and k == len(parts) - 1:
+                joined = r"+ \cdots " + joined
+            if lines and width(lines[-1] + joined) <= room:
+                lines[-1] += " " + joined
+            else:
+                lines.append(joined)
+            lines.extend(part[1:])
+        return lines
+
+    def sign(self, equation: Equation) -> str:
+        """`=` or the arrow of a contribution."""
+        return r"\leftarrow" if equation.sign == "<-" else "="
+
+    def right(self, equation: Equation) -> str:
+        """The right side on one line."""
+        return " ".join(self.right_lines(equation, 1e9))
+
+    def local_text(self, row: LocalRow) -> str:
+        """A local derivative."""
+        return " ".join(self.term_lines(row.term, 1e9))
+
+    # -- alignments ---------------------------------------------------------------------------------------------------
+
+    def block(self, equations: Iterable[Equation], lefts: Sequence[str] | None = None) -> list[list[str]]:
+        """Lines of alignments, each list one `alignat*{2}`."""
+        found: list[list[str]] = []
+        every = list(equations)
+        for start in range(0, len(every), CHUNK):
+            part = every[start : start + CHUNK]
+            left = [self.names[e.left] for e in part] if lefts is None else list(lefts[start : start + CHUNK])
+            found.append(self._aligned(part, left))
+        return found
+
+    def _aligned(self, equations: list[Equation], lefts: list[str]) -> list[str]:
+        room = ROOM - max(map(width, lefts)) - 20
+        rights = [self.right_lines(equation, room) for equation in equations]
+        links = [self.links(equation) for equation in equations]
+        beside = [width(" ".join(link)) + 15 for link in links]
+        limit = self._limit(rights, beside, room)
+        lines = []
+        for equation, left, right, link, space in zip(equations, lefts, rights, links, beside, strict=True):
+            tag = rf" \tag{{{tagged(equation.tag)}}}" if equation.tag else ""
+            start = f"{left} &{self.sign(equation)} "
+            if len(right) == 1 and width(right[0]) <= limit and (not link or limit + space <= room):
+                lines.append(f"{start}{right[0]}" + (rf" &\quad&{' '.join(link)}" if link else "") + tag)
+                continue
+            rows = [right[0], *(rf"\qquad {line}" for line in right[1:])]
+            if link and width(rows[-1]) + space <= room:
+                rows[-1] += r" \quad " + " ".join(link)
+            elif link:
+                rows += [" ".join(link)] if space <= room else link
+            shown = [rf"\rlap{{$\displaystyle {row}$}}" for row in rows]
+            lines.append((r" \\" + "\n&").join([start + shown[0], *shown[1:]]) + tag)
+        return lines
+
+    def _limit(self, rights: list[list[str]], beside: list[float], room: float) -> float:
+        """Width of the column of right sides: as wide as most need, so that a few long ones do not push the numbers out."""
+        single = sorted(
+            width(right[0]) for right, space in zip(rights, beside, strict=True) if len(right) == 1 and width(right[0]) + space <= room
+        )
+        typical = sorted(beside)[len(beside) * 9 // 10] if beside else 0.0
+        fitting = [w for w in single if w + typical <= room]
+        return fitting[-1] if fitting else (single[0] if single else 0.0)
+
+
+def _factor(text: str, strength: int) -> str:
+    return bracketed(text) if strength <= MUL else text
+
+
+def tagged(label: str) -> str:
+    """`4'a` with a prime that is a prime."""
+    number, prime, slot = label.partition("'")
+    return f"{number}$'${slot}" if prime else number
+
+
+
+
+__all__ = ["LatexNotation", "tagged"]

@@ -1,0 +1,181 @@
+"""What the tests found: one row a comparison, and a table for people."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+WIDTH = 100
+_FAILURES = 40  # rows of failures that are printed
+_COLUMNS = (
+    ("test", 18), ("backend", 8), ("point", 5), ("of", 13), ("expected", 12), ("got", 12), ("error", 7), ("allowed", 7),
+)  # fmt: skip
+OK, FAILED = "ok", "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One comparison.
+
+    point      counts from 1, as in `Report.points`
+    variable   `value`, or the variable of a derivative, or which direction of a dot product
+    error      relative to `expected`; absolute where that is 0
+    tolerance  what error is allowed, in the same measure
+    verdict    `ok`, `FAILED`, or `not applicable: reason`
+    note       why the tolerance is wide, or what explains a failure
+    """
+
+    test: str
+    backend: str
+    point: int
+    variable: str
+    expected: float = math.nan
+    got: float = math.nan
+    error: float = math.nan
+    tolerance: float = math.nan
+    verdict: str = OK
+    note: str = ""
+
+    @property
+    def compared(self) -> bool:
+        """False where the test does not apply."""
+        return self.verdict in (OK, FAILED)
+
+    @property
+    def badness(self) -> float:
+        """How far along its tolerance the error is."""
+        if self.verdict == FAILED and not self.error <= self.tolerance:
+            return math.inf
+        return self.error / self.tolerance if self.tolerance > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """All comparisons at all points. Nothing here is a proof: it says at how many points what was tested."""
+
+    points: tuple[Mapping[str, float], ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def failures(self) -> tuple[Row, ...]:
+        """Comparisons beyond their tolerance."""
+        return tuple(row for row in self.rows if row.verdict == FAILED)
+
+    @property
+    def passed(self) -> bool:
+        """True where no comparison failed and at least one was made."""
+        return not self.failures and any(row.compared for row in self.rows)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence that claims no more than was done."""
+        compared = sum(row.compared for row in self.rows)
+        where = f"{len(self.points)} point{'' if len(self.points) == 1 else 's'}"
+        if self.failures:
+            return f"FAILED: {len(self.failures)} of {compared} comparisons at {where}"
+        return f"tested at {where}: {compared} comparisons, each within its tolerance"
+
+    def __str__(self) -> str:
+        lines = [self.verdict, ""]
+        lines += [_cut(f"point {n}: {_point_text(point)}") for n, point in enumerate(self.points, 1)]
+        lines += ["", _table_line(title for title, _ in _COLUMNS)]
+        lines += [_row_line(row) for row in self._shown()]
+        hidden = len(self.failures) - _FAILURES
+        if hidden > 0:
+            lines.append(f"... and {hidden} more failures")
+        lines += ["", *self._remarks()]
+        return "\n".join(lines).rstrip()
+
+    def _shown(self) -> list[Row]:
+        """The worst row of each test and backend, and the failures."""
+        worst: dict[tuple[str, str], Row] = {}
+        for row in self.rows:
+            key = row.test, row.backend
+            if row.compared and (key not in worst or row.badness > worst[key].badness):
+                worst[key] = row
+        first = set(map(id, worst.values())) | set(map(id, self.failures[:_FAILURES]))
+        order = {key: place for place, key in enumerate(dict.fromkeys((row.test, row.backend) for row in self.rows))}
+        return sorted((row for row in self.rows if id(row) in first), key=lambda row: order[row.test, row.backend])
+
+    def _remarks(self) -> Iterator[str]:
+        """What was not tested and why, each reason once; then the notes."""
+        places: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            text = row.note if row.compared else row.verdict
+            if text:
+                places.setdefault((row.test, text), []).append(row)
+        for (test, text), rows in places.items():
+            yield from _wrap(f"{test}, {_where(rows, self.points)}: {text}")
+        for note in self.notes:
+            yield from _wrap(note)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON can hold it; numbers that are not finite are strings, those that do not exist null."""
+        return {
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "points": [{name: _json(value) for name, value in point.items()} for point in self.points],
+            "rows": [_row_dict(row) for row in self.rows],
+            "notes": list(self.notes),
+        }
+
+
+def _row_dict(row: Row) -> dict[str, Any]:
+    made = {key: _json(value) if isinstance(value, float) else value for key, value in asdict(row).items()}
+    if not row.compared:
+        made |= dict.fromkeys(("expected", "got", "error", "tolerance"))
+    return made
+
+
+def _json(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+def _number(value: float, digits: int) -> str:
+    if digits > 1 or not value:
+        return f"{value:.{digits}g}"
+    text = f"{value:.1e}"
+    return text if len(text) <= 7 else f"{value:.0e}"
+
+
+def _cut(text: str, width: int = WIDTH) -> str:
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def _point_text(point: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} = {value!r}" for name, value in point.items())
+
+
+def _table_line(cells: Iterable[str]) -> str:
+    parts = []
+    for place, ((_, width), cell) in enumerate(zip(_COLUMNS, cells, strict=True)):
+        cell = _cut(cell, width)
+        parts.append(cell.rjust(width) if place >= 4 or place == 2 else cell.ljust(width))
+    return " ".join(parts).rstrip()
+
+
+def _row_line(row: Row) -> str:
+    cells = [row.test, row.backend, str(row.point), row.variable, _number(row.expected, 6), _number(row.got, 6)]
+    line = _table_line([*cells, _number(row.error, 1), _number(row.tolerance, 1)])
+    return f"{line} {row.verdict}"
+
+
+def _where(rows: list[Row], points: tuple[Mapping[str, float], ...]) -> str:
+    places = sorted({row.point for row in rows})
+    backends = dict.fromkeys(row.backend for row in rows)
+    variables = list(dict.fromkeys(row.variable for row in rows))
+    shown = ", ".join(variables[:6]) + (", ..." if len(variables) > 6 else "")
+    at = "every point" if len(places) == len(points) else "point " + ", ".join(map(str, places))
+    return f"{' and '.join(backends)}, {at}" + (f" ({shown})" if variables != ["all"] else "")
+
+
+def _wrap(text: str) -> Iterator[str]:
+    """The text in lines of at most WIDTH, the later ones indented."""
+    yield from textwrap.wrap(text, WIDTH, subsequent_indent="  ")
+
+
+__all__ = ["FAILED", "OK", "Report", "Row"]
