@@ -38,7 +38,7 @@ class SymdiffError(Exception):
 
     def in_file(self, name: str) -> Self:
         """The same error, with the file that it points into named at the front."""
-        self.headline = f"{quoted(name, 80)}{', ' if self.line is not None else ': '}{self.headline}"
+        self.headline = f"{quoted(name, 250)}{', ' if self.line is not None else ': '}{self.headline}"
         self.args = (self.headline + self._excerpt,)
         return self
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from symdiff.errors import ShapeError, SymdiffError, nearest, quoted
 from symdiff.expr import Expr, names
 from symdiff.ops.evaluate import evaluate
@@ -65,27 +67,28 @@ class Trace:
     def __init__(self, tape: Tape, at: Mapping[str, Any]) -> None:
         self.tape = tape
         self.at = _point(tape, at)
-        self._values: dict[str, float] = dict(self.at)
+        # NumPy's floats divide by zero as IEEE 754 does, where Python's raise
+        self._values: dict[str, np.float64] = {name: np.float64(value) for name, value in self.at.items()}
         self.bars: dict[str, str] = dict(tape.bars)
         self.sends: list[Send] = []
         self._run()
 
     def _run(self) -> None:
         for step in self.tape.steps:
-            value = float(evaluate(step.expr, self._values))
+            value = np.float64(evaluate(step.expr, self._values))
             self._values[step.name] = value
             if step.into is not None:
                 value = self._values[step.into] = (
                     self._values[step.into] + value if step.into in self._values else value
                 )
             if step.role == ADJOINT:
-                self._send(step, value)
+                self._send(step, float(value))
 
     def _send(self, step: Step, total: float) -> None:
         assert step.of is not None and step.local is not None
         local = float(evaluate(step.local, self._values))
-        upstream = self._values[self.bars[step.of]]
-        self.sends.append(Send(step, local, upstream, self._values[step.name], total))
+        upstream = float(self._values[self.bars[step.of]])
+        self.sends.append(Send(step, local, upstream, float(self._values[step.name]), total))
 
     def value_of(self, expr: Expr) -> float:
         """Value of any expression over the names of the tape."""
@@ -103,7 +106,7 @@ class Trace:
 
     def _node(self, name: str, step: Step | None) -> Node:
         bar = self.bars.get(name)
-        return Node(name, self._values[name], None if bar is None else self._values[bar], bar, step)
+        return Node(name, float(self._values[name]), None if bar is None else float(self._values[bar]), bar, step)
 
     @property
     def value(self) -> float:
@@ -139,9 +142,10 @@ class Trace:
             if reached:
                 pending.setdefault(variable, []).append(step)
             else:
-                done[variable] = done.get(variable, 0.0) + self._values[step.name]
+                made = float(self._values[step.name])
+                done[variable] = done[variable] + made if variable in done else made
         waiting = {variable: tuple(steps) for variable, steps in pending.items()}
-        return State(name, self._values[self.bars[name]], done, waiting, self.bars)
+        return State(name, float(self._values[self.bars[name]]), done, waiting, self.bars)
 
     def frontier(self) -> Iterator[State]:
         """The state before every step, in the order of the reverse sweep, of what matters to it: the step's own
@@ -157,7 +161,7 @@ class Trace:
         sends = iter(self.sends)
         send = next(sends, None)
         for name in self.reverse_order:
-            adjoint = self._values[self.bars[name]]
+            adjoint = float(self._values[self.bars[name]])
             pending = {variable: tuple(coming[variable][made[variable] :]) for variable in half}
             yield State(name, adjoint, {**half, name: adjoint}, pending, self.bars)
             while send is not None and send.step.of == name:

@@ -22,6 +22,7 @@ def _allowed() -> dict[str, set[str]]:
     table = {unit: set(DATA[:place]) for place, unit in enumerate(DATA)}
     table |= {stage: set(DATA) for stage in STAGES}
     table["build"] |= {"runtime"}
+    table["examples"] = set()  # finds its own formula files
     table["runtime"] = set()  # copied into generated packages: NumPy and cffi alone
     table["pipeline"] = {*DATA, *STAGES, "runtime"}
     table["cli"] = {"pipeline", "errors"}

@@ -170,9 +170,9 @@ def _merge(new: Path, path: Path, files: Mapping[str, str], replaced: Path) -> N
                     os.replace(backups[file], file)
                 else:
                     file.unlink()
-        for folder in reversed(folders):
+        for made in reversed(folders):
             with suppress(OSError):
-                folder.rmdir()
+                made.rmdir()
         raise
 
 

@@ -1,7 +1,7 @@
-"""Front end: text, a file, a Python function or a SymPy expression -> FormulaData. Nothing is ever evaluated or imported.
+"""Front end: text, a file, a Python function or a SymPy expression -> FormulaData. Nothing is evaluated or imported.
 
-    read(source)                 dispatches by type
-    read_reference("a.py:f")     a function in a file that is read as text
+read(source)                 dispatches by type
+read_reference("a.py:f")     a function in a file that is read as text
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def read(
         from symdiff.frontend.sympy_expr import read_sympy
 
         return read_sympy(source, limits=limits, shapes=shapes, constants=constants)
-    raise UnsupportedError(f"a formula cannot be made from an object of type {quoted(type(source).__name__)}; {_ACCEPTED}")
+    kind = quoted(type(source).__name__)
+    raise UnsupportedError(f"a formula cannot be made from an object of type {kind}; {_ACCEPTED}")
 
 
 def is_reference(text: str) -> bool:
@@ -84,7 +85,7 @@ def _read_file(
     path: Path, limits: Limits, shapes: Mapping[str, Shape] | None, constants: tuple[str, ...]
 ) -> FormulaData:
     if path.suffix == ".py":
-        raise UnsupportedError(f"{quoted(str(path), 80)} is Python; name the function in it: module.py:function")
+        raise UnsupportedError(f"{quoted(str(path), 250)} is Python; name the function in it: module.py:function")
     text = read_text(path, limits)
     try:
         return parse(text, limits=limits, shapes=shapes, constants=constants)

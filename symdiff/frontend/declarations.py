@@ -86,7 +86,8 @@ class Declarations(Expressions):
         if token.kind == NAME and not self.sees("("):
             self.ordinary(token)
             return token.text
-        raise self.fail(f"a size is a whole number or a name, such as x: (), x: 3 or X: (n, 3); found {shown(token)}", token)
+        examples = "such as x: (), x: 3 or X: (n, 3)"
+        raise self.fail(f"a size is a whole number or a name, {examples}; found {shown(token)}", token)
 
     def default(self) -> float:
         self.take()

@@ -1,6 +1,6 @@
 """Expressions: an operator-precedence parser with its own stacks, so that depth costs memory and not C stack.
 
-Every token is pushed and popped once; what is scanned at a comma or a closing bracket is reduced there. So the time is linear.
+Time is linear: every token is pushed and popped once, and what is scanned at a comma or a bracket is reduced there.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Expressions(Stream):
         self.implicit: dict[str, Input] = {}
         self.dimensions: set[str] = set()
         self.assigned: dict[str, int] = {}
-        self.helpers: dict[str, Helper] = {}
+        self.helpers: dict[str, Helper] = {}  # by the name that the text gives; the Helper's own is that of its calls
         self.cost: dict[str, int] = {}  # elementary steps of a helper, the helpers that it calls inlined
         self.parameters: dict[str, None] | None = None  # inside a helper: the only names there are
         self.steps = 0  # elementary steps so far, helpers inlined
@@ -129,6 +129,7 @@ class Expressions(Stream):
         raise self.fail(self.unexpected(token), token)
 
     def unexpected(self, token: Token) -> str:
+        """What is said of a token that stands where an operand is wanted."""
         bracket = self.bracket()
         if token.text == ")" and bracket is not None and bracket.function:
             return f"an argument of {bracket.function}() is missing"
@@ -183,7 +184,9 @@ class Expressions(Stream):
     def refuse_keyword_argument(self) -> None:
         """After `(` or `,` of a call."""
         if self.peek().kind == NAME and self.sees("=", 1):
-            raise self.fail(f"{self.operators[-1].function}() takes no keyword arguments", self.peek())
+            name = self.operators[-1].function
+            advice = "; a comparison is ==" if name == "where" else ""
+            raise self.fail(f"{name}() takes no keyword arguments{advice}", self.peek())
 
     def function_name(self, token: Token) -> str:
         name = token.text
@@ -202,7 +205,7 @@ class Expressions(Stream):
         raise self.fail(self.no_function(name), token)
 
     def no_function(self, name: str) -> str:
-        return f"unknown function {quoted(name)}{_advice(name, {**self.functions, **self.cost})}"
+        return f"unknown function {quoted(name)}{_advice(name, {**self.functions, **self.helpers})}"
 
     def variable(self, token: Token) -> Expr:
         name, span = token.text, (token.start, token.end)
@@ -211,9 +214,8 @@ class Expressions(Stream):
         self.ordinary(token)
         if self.parameters is not None:
             if name not in self.parameters:
-                raise self.fail(
-                    f"a helper sees only its parameters; pass {quoted(name)} as one{nearest(name, self.parameters)}", token
-                )
+                advice = nearest(name, self.parameters)
+                raise self.fail(f"a helper sees only its parameters; pass {quoted(name)} as one{advice}", token)
         elif name in self.declared or name in self.assigned:
             pass
         elif name in self.helpers:
@@ -294,7 +296,7 @@ class Expressions(Stream):
         """Add to the elementary steps of the text; a tower of helpers can need more than there is memory."""
         self.steps += steps
         if self.steps > self.limits.steps:
-            raise self.fail(f"more than {self.limits.steps} elementary steps; raise the limit `steps` to accept them", place)
+            raise self.fail(f"more than {self.limits.steps} elementary steps; raise the limit `steps`", place)
 
     def comma(self) -> None:
         """A comma inside brackets."""
@@ -336,7 +338,8 @@ class Expressions(Stream):
 
     def call(self, bracket: _Operator, args: list[Expr], closing: Token) -> Call:
         name = bracket.function
-        op = name if name in self.helpers else self.functions[name]
+        helper = self.helpers.get(name)
+        op = helper.name if helper else self.functions[name]
         start = self.text.rfind(name, 0, bracket.token.start)
         if len(args) != self.arguments(name):
             raise self.wrong_count(bracket, str(len(args)))
@@ -352,8 +355,8 @@ class Expressions(Stream):
     def check_order(self, order: Expr, start: int) -> None:
         whole = isinstance(order, Number) and order.value.is_integer() and 0 <= order.value <= MAX_POLYGAMMA_ORDER
         if not whole:
-            message = f"the order of polygamma(order, x) is a whole number from 0 to {MAX_POLYGAMMA_ORDER}, written as a literal"
-            raise self.fail(message, start_of(order, start))
+            range_ = f"a whole number from 0 to {MAX_POLYGAMMA_ORDER}, written as a literal"
+            raise self.fail(f"the order of polygamma(order, x) is {range_}", start_of(order, start))
 
 
 def _compares(expr: Expr) -> bool:

@@ -14,7 +14,7 @@ _BYTES_PER_CHARACTER = 4  # at most, in UTF-8
 
 def read_text(path: Path, limits: Limits) -> str:
     """What is in the file; ParseError or UnsupportedError with its name otherwise."""
-    name = quoted(str(path), 80)
+    name = quoted(str(path), 250)
     try:
         data = _read_bytes(path, limits.length * _BYTES_PER_CHARACTER)
     except (OSError, ValueError) as error:
@@ -37,10 +37,10 @@ def _read_bytes(path: Path, most: int) -> bytes:
             data = file.read(most + 1)
             if len(data) <= most:
                 return data
-    raise ParseError(f"the file {quoted(str(path), 80)} is larger than {most} bytes; raise the limit `length`")
+    raise ParseError(f"the file {quoted(str(path), 250)} is larger than {most} bytes; raise the limit `length`")
 
 
 def _check_kind(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device, a pipe or a socket"
-        raise UnsupportedError(f"{quoted(str(path), 80)} is {kind}; a formula is read from an ordinary file")
+        raise UnsupportedError(f"{quoted(str(path), 250)} is {kind}; a formula is read from an ordinary file")

@@ -9,8 +9,8 @@
     expression  ::= operators, from weak to strong:  comparison (in `where` only) | + - | * / | unary - | **
                     over numbers, names, FUNCTION "(" expression { "," expression } ")", "(" expression ")"
 
-`**` groups to the right and binds more strongly than a minus sign on its left, as in Python and on paper. A new line inside
-brackets, or after a backslash, does not end a statement; `;` always does.
+`**` groups to the right and binds more strongly than a minus sign on its left, as in Python and on paper. A new
+line inside brackets, or after a backslash, does not end a statement; `;` always does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from symdiff.frontend.declarations import Declarations, check_name
 from symdiff.frontend.stream import shown
 from symdiff.frontend.tokens import END, NAME, NEWLINE, Token, tokenize
 from symdiff.frontend.words import ARRAY_FUNCTIONS, CONSTANTS
-from symdiff.ops import PUBLIC
+from symdiff.ops import TABLE
 
 _HELPER_LEVELS = 100  # a helper calls a helper calls ...; later stages inline them level by level
 
@@ -100,7 +100,8 @@ class Parser(Declarations):
     def refuse_used(self, name: str, place: Token) -> None:
         """A name is assigned before it is used."""
         if name in self.implicit:
-            used = next((at for statement in self.statements if (at := _first_use(statement, name)) is not None), place.start)
+            uses = (_first_use(statement, name) for statement in self.statements)
+            used = next((at for at in uses if at is not None), place.start)
             raise self.fail(f"'{name}' is used before it is assigned", used)
 
     # -- helpers -----------------------------------------------------------------------------------------------------
@@ -110,19 +111,22 @@ class Parser(Declarations):
         name_token = self.take()
         name = self.bindable(name_token)
         self.refuse_used(name, name_token)
-        if name in PUBLIC or name in ARRAY_FUNCTIONS:
+        if name in self.functions or name in ARRAY_FUNCTIONS:
             raise self.fail(f"'{name}' is a function of the language; choose another name for the helper", name_token)
         parameters = self.helper_parameters()
         self.helper_body_start()
         before, self.parameters = self.steps, parameters
         body = self.value()
         self.parameters = None
-        self.cost[name], self.steps = self.steps - before, before
-        called = [part.op for part in walk(body) if isinstance(part, Call) and part.op in self.helpers]
-        self.levels[name] = 1 + max((self.levels[other] for other in called), default=0)
-        if self.levels[name] > _HELPER_LEVELS:
+        called = [part.op for part in walk(body) if isinstance(part, Call) and part.op in self.levels]
+        level = 1 + max((self.levels[other] for other in called), default=0)
+        if level > _HELPER_LEVELS:
             raise self.fail(f"helpers that call helpers more than {_HELPER_LEVELS} deep; use statements", name_token)
-        self.helpers[name] = Helper(name, tuple(parameters), body, (name_token.start, self.peek().start))
+        op = name
+        while op in TABLE or op in self.levels:  # `def add(a, b)` is not the op of a plus sign
+            op += "_"
+        self.helpers[name] = Helper(op, tuple(parameters), body, (name_token.start, self.peek().start))
+        self.cost[op], self.steps, self.levels[op] = self.steps - before, before, level
 
     def helper_parameters(self) -> dict[str, None]:
         self.expect("(", "after the helper's name")
@@ -166,7 +170,8 @@ class Parser(Declarations):
             raise self.fail("a formula has at least one input; this one has none", 0)
         for given in inputs.values():
             self.check_shape(given)
-        return FormulaData(self.text, tuple(inputs.values()), self.helpers, tuple(self.statements), self.limits)
+        helpers = {helper.name: helper for helper in self.helpers.values()}
+        return FormulaData(self.text, tuple(inputs.values()), helpers, tuple(self.statements), self.limits)
 
     def check_shape(self, given: Input) -> None:
         if given.shape:

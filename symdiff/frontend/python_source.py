@@ -4,8 +4,9 @@
     parameter ::= NAME [ ":" string of dims, or anything ] [ "=" number ]      # also the markers * and /
     body      ::= [ docstring ] { helper | NAME "=" expression } "return" expression
 
-Parameters are the inputs. `np.`, `numpy.`, `math.` and `jnp.` before a listed function or `pi` are dropped, and NumPy's own
-names (`arctan2`) are known. Positions in errors are those of the function's source (of the file for `module.py:function`).
+Parameters are the inputs. `np.`, `numpy.`, `math.` and `jnp.` before a listed function or `pi` are dropped, and
+NumPy's own names (`arctan2`) are known. Positions in errors are those of the function's source, and of the file for
+`module.py:function`.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ from symdiff.frontend.stream import shown
 from symdiff.frontend.tokens import END, NAME, NEWLINE, STRING, Token, tokenize
 from symdiff.frontend.words import ARRAY_FUNCTIONS, MODULES, PYTHON_FUNCTIONS
 
-_STRING = r"""(?s:\"\"\"(?:\\.|.)*?(?:\"\"\"|\Z)|'''(?:\\.|.)*?(?:'''|\Z)|"(?:\\.|[^"\\\n])*+"?|'(?:\\.|[^'\\\n])*+'?)"""
+_LONG_STRING = r"""\"\"\"(?:\\.|.)*?(?:\"\"\"|\Z)|'''(?:\\.|.)*?(?:'''|\Z)"""  # an open one ends with the text
+_STRING = rf"""(?s:{_LONG_STRING}|"(?:\\.|[^"\\\n])*+"?|'(?:\\.|[^'\\\n])*+'?)"""
 _DEFINITION = re.compile(rf"(?m)\#[^\n]*|{_STRING}|^(?P<indent>[ \t]*)(?P<sync>async[ \t]+)?def[ \t]+(?P<name>\w+)")
 _ANNOTATION = re.compile(rf"\#[^\n]*|{_STRING}|->|[\[\](){{}},=:\n]|[^\n]")
 _PLAIN_STRING = re.compile(r"""[ \t]*(?:"(?P<double>[^"\\\n]*)"|'(?P<single>[^'\\\n]*)')[ \t]*(?=[,)=\n#])""")
 _BLANK_LINES = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n)*(?:[ \t]*#[^\n]*\Z)?[ \t]*")
 _LINE_END = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)")
 _SCALARS = ("float", "int")
+_NOT_PLAIN = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,14 @@ def read_function(
     if not inspect.isfunction(function):
         raise UnsupportedError(f"{name} has no Python source; write a def that calls it, or give the formula as text")
     if function.__name__ == "<lambda>" or function.__code__.co_name == "<lambda>":
-        raise UnsupportedError("a lambda's source cannot be told from its line; write a def, or give the formula as text")
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise UnsupportedError(f"{name} is async or a generator; a formula is a plain function that returns one expression")
+        raise UnsupportedError("a lambda is not read; write a def, or give the formula as text")
+    if function.__code__.co_flags & _NOT_PLAIN:
+        raise UnsupportedError(f"{name} is async or a generator; a formula is a plain function with one return")
     try:
         text = inspect.getsource(function.__code__)
     except (OSError, TypeError, SyntaxError, IndentationError):
-        raise UnsupportedError(f"the source of {name} is not available; give the formula as text, or put it into a file") from None
+        advice = "give the formula as text, or put it into a file"
+        raise UnsupportedError(f"the source of {name} is not available; {advice}") from None
     code = function.__code__
     found = next((each for each in _definitions(text) if each.name == code.co_name), None)
     if found is None:
@@ -147,7 +151,8 @@ class _FunctionParser(Parser):
         if token.text in ("*", "/") and (self.sees(",") or self.sees(")")):
             return  # markers: what follows is keyword-only, what precedes positional-only
         if token.text in ("*", "**"):
-            raise self.later(f"'{token.text}{self.peek().text}' takes any number of arguments; write every input out", token)
+            found = token.text + self.peek().text
+            raise self.later(f"'{found}' takes any number of arguments; write every input out", token)
         if token.kind != NAME:
             raise self.fail(f"expected a parameter, found {shown(token)}", token)
         if token.text in ("self", "cls") and not self.parameter_names and self.definition.indent:
@@ -224,21 +229,16 @@ class _FunctionParser(Parser):
         if block:
             at = self.next_line(at)
             indent = self.column(at)
-        if self.peek().kind == STRING:
-            end = self.docstring()
-        elif (end := self.body_statement(block)) is None:
-            return self.returned(block)
-        while True:
+        end = self.docstring() if self.peek().kind == STRING else self.body_statement(block)
+        while end is not None:
             if self.text[end.start : end.end][:1] != ";" or self.line_ends(end.end):
                 if not block or end.kind == END:
                     raise self.fail("a formula ends with: return EXPRESSION", end)
                 at = self.next_line(end.end)
                 if self.column(at) != indent:
                     raise self.fail("this line is indented otherwise than the first of the function", at)
-            following = self.body_statement(block)
-            if following is None:
-                return self.returned(block)
-            end = following
+            end = self.body_statement(block)
+        return self.returned(block)
 
     def line_ends(self, at: int) -> bool:
         """True where nothing but a comment follows on the line."""
@@ -249,10 +249,11 @@ class _FunctionParser(Parser):
         return len(self.text[self.text.rfind("\n", 0, at) + 1 : at].expandtabs())
 
     def next_line(self, at: int) -> int:
-        """Go on at the next line that is not empty; the body ends where the indentation does, before any token is read."""
+        """Go on at the next line that is not empty; the body ends with its indentation, before any token is read."""
         start = self.after_blank_lines(at)
         if start >= len(self.text) or self.column(start) <= self.definition.indent:
-            raise self.fail("the function ends without a return; a formula ends with: return EXPRESSION", max(at - 1, 0))
+            end = len(self.text[:at].rstrip())
+            raise self.fail("the function has no return; a formula ends with: return EXPRESSION", end)
         self.restart(start)
         return start
 
@@ -325,10 +326,11 @@ class _FunctionParser(Parser):
 
     def function_name(self, token: Token) -> str:
         name = token.text
+        listed = name in PYTHON_FUNCTIONS or name in ARRAY_FUNCTIONS
         prefixed = self.text[token.start - 1] == "."
-        if not prefixed and name in self.own and name not in self.helpers and (name in PYTHON_FUNCTIONS or name in ARRAY_FUNCTIONS):
-            message = f"'{name}' is a function of your own here, and one of the language; put its def inside under another name"
-            raise self.later(message, token)
+        if listed and not prefixed and name in self.own and name not in self.helpers:
+            advice = "put its def inside under another name"
+            raise self.later(f"'{name}' is a function of your own here, and one of the language; {advice}", token)
         return super().function_name(token)
 
     def no_function(self, name: str) -> str:

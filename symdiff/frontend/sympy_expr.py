@@ -12,7 +12,7 @@ import string
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, reduce
+from functools import reduce
 from typing import Any
 
 from symdiff.errors import DomainError, ParseError, UnsupportedError, quoted
@@ -75,6 +75,7 @@ class _Reader:
     def __init__(self, limits: Limits) -> None:
         self.sympy: Any = sys.modules["sympy"]
         self.limits = limits
+        self.heads = _heads(self.sympy)
         self.symbols: dict[str, Any] = {}
 
     def read(self, root: Any) -> Expr:
@@ -91,7 +92,8 @@ class _Reader:
                 continue
             visited += 1
             if visited > 4 * self.limits.steps:
-                raise UnsupportedError(f"the expression has more than {4 * self.limits.steps} nodes; raise the limit `steps`")
+                most = 4 * self.limits.steps
+                raise UnsupportedError(f"the expression has more than {most} nodes; raise the limit `steps`")
             children, build = self.plan(node)
             work.append((node, len(children), build))
             work.extend((child, 0, None) for child in reversed(children))
@@ -127,9 +129,9 @@ class _Reader:
     def symbol(self, node: Any) -> Name:
         name = node.name
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise ParseError(f"the symbol {quoted(name)} has no plain name (A-Z, a-z, 0-9 and _); rename it with subs()")
+            raise ParseError(f"the symbol {quoted(name)} needs a name of A-Z, a-z, 0-9 and _; rename it with subs()")
         if self.symbols.setdefault(name, node) != node:
-            raise UnsupportedError(f"two different symbols are called '{name}' (other assumptions, or a Dummy); rename one")
+            raise UnsupportedError(f"two symbols are called '{name}' (other assumptions, or a Dummy); rename one")
         if not node.is_commutative or node.is_extended_real is False:
             raise UnsupportedError(f"the symbol '{name}' is not a real number by its assumptions")
         check_name(name, "symbol")
@@ -167,10 +169,10 @@ class _Reader:
 
         return children, build
 
-    def is_negative(self, term: Any) -> bool:
-        """A negative number, or a product that begins with one."""
+    def is_negative(self, term: Any, alone: bool = False) -> bool:
+        """A negative number, or (unless `alone`) a product that begins with one."""
         sp = self.sympy
-        if isinstance(term, sp.Mul) and term.args:
+        if not alone and isinstance(term, sp.Mul) and term.args:
             term = term.args[0]
         return isinstance(term, sp.Number) and term is not sp.nan and bool(term < 0)
 
@@ -191,7 +193,7 @@ class _Reader:
                 minus = factor.p == -1
                 above.extend([sp.Integer(factor.p)] if abs(factor.p) != 1 else [])
                 below.extend([sp.Integer(factor.q)] if factor.q != 1 else [])
-            elif isinstance(factor, sp.Pow) and isinstance(factor.args[1], sp.Number) and self.is_negative(factor.args[1]):
+            elif isinstance(factor, sp.Pow) and self.is_negative(factor.args[1], alone=True):
                 below.append(_Flipped(factor))
             else:
                 above.append(factor)
@@ -216,7 +218,7 @@ class _Reader:
             return [base], lambda args: call("sqrt", args[0])
         if exponent is sp.S.NegativeOne:
             return [base], lambda args: call("inverse", args[0])
-        if exponent is sp.Rational(-1, 2):
+        if isinstance(exponent, sp.Rational) and (exponent.p, exponent.q) == (-1, 2):
             return [base], lambda args: call("inverse", call("sqrt", args[0]))
         return [base, exponent], lambda args: args[0] ** args[1]
 
@@ -228,7 +230,7 @@ class _Reader:
         if pieces[-1].args[1] is not sp.true:
             raise UnsupportedError("a Piecewise without a last (value, True) has no value elsewhere; add one")
         for piece in pieces[:-1]:
-            if not isinstance(piece.args[1], sp.core.relational.Relational):
+            if not isinstance(piece.args[1], sp.Rel):
                 raise self.unsupported(piece.args[1], "a condition of Piecewise is one comparison")
         children = [part for piece in pieces[:-1] for part in (piece.args[1], piece.args[0])] + [pieces[-1].args[0]]
 
@@ -243,11 +245,10 @@ class _Reader:
     def function(self, node: Any) -> Plan:
         sp = self.sympy
         name, args = type(node).__name__, getattr(node, "args", ())
-        if getattr(node, "is_Matrix", False) or isinstance(
-            node, sp.MatrixExpr | sp.MatrixBase | sp.NDimArray | sp.Indexed | sp.IndexedBase | sp.matrices.expressions.matexpr.MatrixElement
-        ):
+        arrays = (sp.MatrixExpr, sp.MatrixBase, sp.NDimArray, sp.Indexed, sp.IndexedBase)
+        if isinstance(node, arrays) or name == "MatrixElement":
             raise UnsupportedError(f"{name}: matrices and arrays come in a later version; write scalars out")
-        op = _heads().get(type(node))
+        op = self.heads.get(type(node))
         if op is not None and op in ("maximum", "minimum"):
             return list(args), lambda values: reduce(lambda a, b: call(op, a, b), values)
         if name == "log" and op is not None and len(args) == 2:
@@ -269,10 +270,8 @@ class _Reader:
         return UnsupportedError(f"SymPy's {quoted(name)} cannot be read: {_INSTEAD.get(name, why)}")
 
 
-@cache
-def _heads() -> dict[Any, str]:
+def _heads(sympy: Any) -> dict[Any, str]:
     """SymPy class -> op."""
-    sympy = sys.modules["sympy"]
     heads = {getattr(sympy, op.sympy): name for name, op in TABLE.items() if isinstance(op.sympy, str)}
     code = sys.modules.get("sympy.codegen.cfunctions")
     if code is not None:

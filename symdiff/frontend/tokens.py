@@ -1,6 +1,6 @@
 """Text -> tokens, with the place of each; anything outside the language's alphabet is refused here.
 
-The source of a Python function has a larger alphabet (`python=True`): strings, which are docstrings and annotations, and `->`.
+The source of a Python function has a larger alphabet (`python=True`): `->`, and strings for docstrings and annotations.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Token:
 def tokenize(
     text: str, limits: Limits, *, start: int = 0, end: int | None = None, depth: int = 0, python: bool = False
 ) -> Iterator[Token]:
-    """Tokens of `text` from `start` to `end`, then one END; read as they are asked for. Line ends in brackets are left out.
+    """Tokens of `text` from `start` to `end`, then one END; lazily. Line ends in brackets are left out.
 
     `depth` is the number of brackets that are open at `start`.
 
@@ -113,7 +113,9 @@ def tokenize(
         if kind == "newline" and depth > 0 and piece[0] != ";":
             continue
         if kind == "name" and len(piece) > limits.name:
-            raise ParseError(f"a name of {len(piece)} characters; at most {limits.name} are accepted", text=text, at=start)
+            raise ParseError(
+                f"a name of {len(piece)} characters; the limit `name` is {limits.name}", text=text, at=start
+            )
         if kind == "number":
             _refuse_number(text, piece, start, position)
         yield Token(kind or END, piece, start, position)
@@ -131,7 +133,9 @@ def _refuse_number(text: str, piece: str, start: int, end: int) -> None:
     """Numbers are plain decimals: `1_000`, `0x10`, `1j`, `2x` and `1.2.3` are refused where they go wrong."""
     follows = text[end : end + 1]
     if follows and (follows.isalnum() or follows in "_."):
-        advice = f"; write {piece}*{follows}" if follows.isascii() and follows.isalpha() and follows not in "jxobeE" else ""
+        based = piece == "0" and follows in "xXoObB"
+        product = follows.isascii() and follows.isalpha() and follows not in "jeE" and not based
+        advice = f"; write {piece[:20]}*{follows}" if product else ""
         raise ParseError(f"a number is a plain decimal such as 12, 0.5 or 1e-3{advice}", text=text, at=end)
     if len(piece) > 400:
         raise ParseError(f"a number of {len(piece)} digits; at most 400 are accepted", text=text, at=start)

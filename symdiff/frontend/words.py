@@ -39,8 +39,8 @@ INSTEAD = {
 }
 
 ARRAY_FUNCTIONS = frozenset(
-    "sum mean prod amax amin norm norm1 norm2 dot outer trace det logdet inv solve cholesky diag eye zeros ones concat stack "
-    "reshape softmax logsumexp cumsum".split()
+    "sum mean prod amax amin norm norm1 norm2 dot outer trace det logdet inv solve cholesky diag eye zeros ones concat "
+    "stack reshape softmax logsumexp cumsum".split()
 )
 ELEMENTARY = frozenset(
     [op.name for family in (trigonometric, exponential) for op in family.OPS if op.public]
@@ -56,8 +56,9 @@ OTHER_NAMES = {
 }  # fmt: skip
 ADVICE = OTHER_NAMES | {
     "ln": "log", "tgamma": "gamma", "gammaln": "lgamma", "loggamma": "lgamma", "psi": "digamma", "swish": "silu",
-    "expit": "sigmoid", "logistic": "sigmoid", "sgn": "sign", "heaviside": "where", "Max": "max", "Min": "min", "Abs": "abs",
-    "Piecewise": "where", "clip": "min(max(x, a), b)", "exp2": "2**x", "factorial": "gamma(n + 1)", "square": "x**2",
+    "expit": "sigmoid", "logistic": "sigmoid", "sgn": "sign", "heaviside": "where", "Max": "max",
+    "Min": "min", "Abs": "abs", "Piecewise": "where",
+    "clip": "min(max(x, a), b)", "exp2": "2**x", "factorial": "gamma(n + 1)", "square": "x**2",
     "radians": "x*pi/180", "degrees": "x*180/pi",
 }  # fmt: skip
 PYTHON_FUNCTIONS = (

@@ -70,6 +70,9 @@ def _mp_pow(mp: Any, x: Any, y: Any) -> Any:
     return mp.power(x, y)
 
 
+# y*x**(y-1) for y = 0: not the constant 0, whose derivative by y would be 0 too and not 1/x
+_Y_OVER_X = call("where", call("gt", call("abs", X), ZERO), Y / X, ZERO)
+
 OPS = (
     Op(
         name="identity",
@@ -194,7 +197,7 @@ OPS = (
         name="pow",
         operands=2,
         partials=(
-            call("where", call("eq", Y, ZERO), ZERO, Y * X ** (Y - 1)),
+            call("where", call("eq", Y, ZERO), _Y_OVER_X, Y * X ** (Y - 1)),
             call("xlogy", V, X),
         ),
         gate="power",

@@ -33,6 +33,9 @@ def _xlogy(mp: Any, x: Any, y: Any) -> Any:
     return mp.mpf(0) if x == 0 else x * _real_log(mp, y)
 
 
+# x/y for x = 0: not the constant 0, whose derivative by x would be 0 too and not 1/y
+_ZERO_OVER_Y = call("where", call("eq", Y, ZERO), ZERO, X / Y)
+
 OPS = (
     unary(
         "exp",
@@ -132,7 +135,7 @@ OPS = (
     Op(
         name="xlogy",
         operands=2,
-        partials=(call("log", Y), call("where", call("eq", X, ZERO), ZERO, X / Y)),
+        partials=(call("log", Y), call("where", call("eq", X, ZERO), _ZERO_OVER_Y, X / Y)),
         gate="x log y",
         python=function("xlogy", 2),
         c=function("sd_xlogy", 2),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from symdiff.expr import Expr, call
-from symdiff.ops.core import ONE, REAL_LINE, ZERO, Op, V, X, Y, function, latex_function, libm, unary
+from symdiff.ops.core import ATOM, ONE, POWER, REAL_LINE, ZERO, Op, Spelling, V, X, Y, function, latex_function, libm, unary
 
 
 def _sqrt(x: Expr) -> Expr:
@@ -177,7 +177,7 @@ OPS = (
         gate="hypotenuse",
         python=function("np.hypot", 2),
         c=libm("hypot", 2),
-        latex=latex_function(r"\operatorname{hypot}", 2),
+        latex=Spelling(r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}", ATOM, (POWER + 1, POWER + 1)),
         text=function("hypot", 2),
         sympy=lambda sp, x, y: sp.sqrt(x**2 + y**2),
         mpmath="hypot",

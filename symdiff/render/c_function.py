@@ -18,7 +18,7 @@ LIBM = (
 ).split()
 _MOST_PARAMETERS = 127  # what C99 promises (5.2.4.1); a formula with more has the array interface alone
 _COMMENT_COLUMN = 52
-_WIDTH = 116
+_WIDTH = 118  # columns; a semicolon comes on top
 Pairs = Mapping[str, tuple[str, str]]
 
 
@@ -90,10 +90,10 @@ class Function:
             "named": 2 * (len(self.inputs) + len(self.outputs)) + 1 <= _MOST_PARAMETERS,
             "point": wrapped(f"int {prefix}(", [f"{real} {x}" for x in self.inputs] + self.pointers, ")", 4),
             "batch": wrapped(f"int {prefix}_batch(", [f"size_t {n}", *batch], ")", 4),
-            "in_list": wrapped("{", self.inputs, "}", 8),
-            "out_list": wrapped("{", self.outputs, "}", 8),
-            "in_strides": wrapped("{", [stride[x] for x in self.inputs], "}", 8),
-            "out_strides": wrapped("{", [stride[y] for y in self.outputs], "}", 8),
+            "in_list": wrapped("{", self.inputs, "}", 8, column=38),
+            "out_list": wrapped("{", self.outputs, "}", 8, column=38),
+            "in_strides": wrapped("{", [stride[x] for x in self.inputs], "}", 8, column=38),
+            "out_strides": wrapped("{", [stride[y] for y in self.outputs], "}", 8, column=38),
             "described": self._described(),
         }
 
@@ -133,7 +133,8 @@ def fused(function: Function) -> dict[str, Any]:
     ignored = "(void)" if pairs else ""
 
     def body_call(quick: str, arguments: list[str], indent: int) -> str:
-        return wrapped(f"{body}(", ([quick] if pairs else []) + arguments, ")", indent)
+        words = ([quick] if pairs else []) + arguments
+        return wrapped(f"{body}(", words, ")", indent, column=indent + 13)  # 13: what stands before it, at most
 
     lines = _lines(function, pairs)
     return function.common() | {
@@ -205,14 +206,14 @@ def _sine_cosine_pairs(tape: Tape) -> dict[str, tuple[str, str]]:
     return {name: (f"sd_sin_{name}", f"sd_cos_{name}") for name, both in seen.items() if len(both) == 2}
 
 
-def wrapped(opening: str, items: Iterable[str], closing: str, indent: int, between: str = ", ") -> str:
-    """`opening item, item, ... closing`, broken before column 120 and continued `indent` columns in."""
+def wrapped(opening: str, items: Iterable[str], closing: str, indent: int, between: str = ", ", column: int = 0) -> str:
+    """`opening item, item, ... closing` from `column` on, broken before column 120; later lines start at `indent`."""
     items = list(items)
     lines, current = [], opening
     for index, item in enumerate(items):
         piece = item + (closing if index == len(items) - 1 else between)
-        if len(current) + len(piece) > _WIDTH - indent // 2 and current.strip():
+        if column + len(current) + len(piece) > _WIDTH and current.strip():
             lines.append(current.rstrip())
-            current = " " * indent
+            current, column = " " * indent, 0
         current += piece
     return "\n".join([*lines, current])

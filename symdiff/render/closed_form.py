@@ -1,6 +1,7 @@
 """The derivative in closed form, by SymPy, where it is short enough to be worth reading.
 
-Nothing is simplified or expanded: one `diff` of a small expression, printed as it comes. What has a kink is left to the steps.
+Nothing is simplified or expanded: one `diff` of a small expression, printed as it comes. What has a kink is left to
+the steps.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def closed_forms(sheet: Sheet, names: Mapping[str, str]) -> dict[str, str]:
         return {}
     expr = _evaluated(sympy, expr)
     spelled = {sympy.Symbol(name): latex for name, latex in names.items()}
-    plain = {symbol: "x" for symbol in spelled}
+    plain = dict.fromkeys(spelled, "x")
     found = {}
     for name in sheet.people.wrt:
         derivative = expr.diff(sympy.Symbol(name))
@@ -49,7 +50,11 @@ def _is_small(formula: FormulaData) -> bool:
     for part in nodes:
         if isinstance(part, Call) and part.op in _KINKED:
             return False
-        if isinstance(part, Number) and part.symbol is None and (abs(part.value) > _LARGEST_NUMBER or len(repr(part.value)) > 8):
+        if (
+            isinstance(part, Number)
+            and part.symbol is None
+            and (abs(part.value) > _LARGEST_NUMBER or len(repr(part.value)) > 8)
+        ):
             return False
     return True
 

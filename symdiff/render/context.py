@@ -12,6 +12,7 @@ from symdiff.ops import COMPARE_OPS
 from symdiff.render.printer import TEXT, size
 from symdiff.tape import PRIMAL, SEED, Step, Tape
 
+_LONGEST_COMMAND = 100  # characters of a formula inside a command
 _LONGEST = 400  # operations; a longer formula is not repeated in headers
 
 
@@ -35,11 +36,15 @@ class Sheet:
     dtype: str = "float64"
 
     @cached_property
+    def is_long(self) -> bool:
+        """Whether the formula is too long to be repeated."""
+        return sum(size(statement.expr) for statement in self.formula.statements) > _LONGEST
+
+    @cached_property
     def formula_lines(self) -> list[str]:
         """The formula printed again from its tree, one statement a line; long ones are only counted."""
         formula = self.formula
-        operations = sum(size(statement.expr) for statement in formula.statements)
-        if operations > _LONGEST:
+        if self.is_long:
             return [f"a formula of {len(self.people.primal)} steps"]
         lines = [f"{given.name}: {_declaration(given.constant, given.default)}" for given in self._declared]
         for helper in formula.helpers.values():
@@ -58,14 +63,10 @@ class Sheet:
 
     @cached_property
     def command(self) -> str:
-        """The command that makes the file again."""
-        lines = self.formula_lines
-        long = lines and lines[0].startswith("a formula of ")
-        source = (
-            f"{self.name}.sd"
-            if long or any(line.startswith("def ") for line in lines)
-            else shlex.quote("; ".join(lines))
-        )
+        """The command that makes the file again, from the formula itself if it is short, else from its file."""
+        text = "; ".join(self.formula_lines)
+        in_file = self.is_long or self.formula.helpers or len(text) > _LONGEST_COMMAND
+        source = f"{self.name}.sd" if in_file else shlex.quote(text)
         wrt = (
             ""
             if self.code.wrt == default_wrt(self.formula) or self.kind == "value"

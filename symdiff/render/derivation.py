@@ -1,15 +1,20 @@
 """Sheet -> the derivation that a person hands in: LaTeX article or fragment, Markdown, plain text.
 
-Statement, forward steps, local derivatives with the names of their gates, reverse sweep, gradient, and with a trace every
-number and a finite-difference check. All three texts are made from one `Derivation`; the prose stands in the templates.
+Statement, forward steps, local derivatives with the names of their gates, reverse sweep, gradient, and with a trace
+every number and a finite-difference check. All three texts are made from one `Derivation`; the prose stands in the
+templates.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+from symdiff.expr import Call, Expr, Name, Number, walk
 from symdiff.render.closed_form import closed_forms
 from symdiff.render.context import Sheet
 from symdiff.render.derivation_model import Derivation, Equation, Term
@@ -22,7 +27,9 @@ from symdiff.render.text_notation import TextNotation
 from symdiff.trace import Trace
 
 Check = Mapping[str, tuple[float, float]]
+CHECK_DIGITS = 10  # of the numbers in the finite-difference table, so that a difference can be seen
 _BOX = 12  # lines of one box, which cannot be broken over pages
+_GATE, _GATE_WIDTH = 20, 95.0  # characters of a gate on one line, and their width in pt
 _ROWS = 30  # rows of a table that cannot be broken over pages
 _ARGUMENTS = 150.0  # pt; a longer list of arguments is left out of f(...)
 
@@ -60,10 +67,15 @@ def markdown(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> s
         "statement": [f"{left} = {notation.right(e)}" for left, e in zip(lefts, bodies, strict=True)],
         "forward": [_cells(cell, equation) for equation in derivation.forward],
         "reverse": [_cells(cell, equation) for equation in derivation.reverse],
-        "gradient": [_gradient_line(notation, equation, True) for equation in derivation.gradient],
+        "gradient": [_gradient_line(notation, equation) for equation in derivation.gradient],
         "closed": [f"{left} = {right}" for left, right in _closed_pairs(derivation, notation)],
         "locals": [
-            (row.tag, row.gate, f"{cell.partial(row.of, row.operand, True)} = {cell.local_text(row)}", _shown(cell, row.figure))
+            (
+                row.tag,
+                row.gate,
+                f"{cell.partial(row.of, row.operand, True)} = {cell.local_text(row)}",
+                _shown(cell, row.figure),
+            )
             for row in derivation.local_rows
         ],
     }
@@ -78,7 +90,7 @@ def text(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> str:
     return render("text", "derivation.txt.j2", **context)
 
 
-# -- what the LaTeX and the Markdown text share ---------------------------------------------------------------------------
+# -- what the LaTeX and the Markdown text share ----------------------------------------------------------------------
 
 
 def _flags(derivation: Derivation) -> dict[str, Any]:
@@ -104,38 +116,77 @@ def _flags(derivation: Derivation) -> dict[str, Any]:
 
 def _shared(derivation: Derivation, notation: LatexNotation) -> dict[str, Any]:
     sheet = derivation.sheet
-    figures = {} if derivation.exact is None else derivation.exact.inputs
-    defaults = sheet.formula.defaults
+    point = sheet.formula.defaults if derivation.trace is None else derivation.trace.at
 
     def given(name: str) -> str:
-        figure = figures.get(name)
-        if figure is None and name in defaults:
-            figure = Figure(defaults[name], True)
-        return notation.names[name] + ("" if figure is None else " " + _valued(notation, figure))
+        return notation.point(name, point[name]) if name in point else notation.names[name]
 
     output = notation.names[derivation.output]
     named = sheet.formula.statements[-1].name is None
     return _flags(derivation) | {
+        "definitions": _definitions(derivation, notation),
         "output": output,
         "output_bar": notation.names.get(derivation.bars.get(derivation.output, ""), output),
         "bare": named,
         "variables": [given(name) for name in derivation.tape.wrt],
         "held": [given(name) for name in derivation.held],
-        "check_rows": [_check_row(notation, row.name, row.reverse, row.difference, row.relative) for row in derivation.check],
+        "check_rows": [
+            _check_row(notation, row.name, row.reverse, row.difference, row.relative) for row in derivation.check
+        ],
         "worst": _worst(derivation),
     }
 
 
+def _definitions(derivation: Derivation, notation: LatexNotation) -> list[str]:
+    """What the less usual functions are, for those that the derivation shows."""
+    shown = {
+        part.op for equation in derivation.forward for part in walk_terms(equation.terms) if isinstance(part, Call)
+    }
+    shown |= {part.op for row in derivation.local_rows for part in walk_terms((row.term,)) if isinstance(part, Call)}
+    u, v = Name("u"), Name("v")
+    printer = replace(notation.local, names={"u": "u", "v": "v"})
+    operands = {"polygamma": (Number(1.0), u), "xlogy": (u, v), "atan2": (u, v)}
+    return [
+        f"{printer(Call(op, operands.get(op, (u,))))} {meaning}" for op, meaning in _DEFINITIONS.items() if op in shown
+    ]
+
+
+def walk_terms(terms: tuple[Term, ...]) -> Iterator[Expr]:
+    """Every node of every expression of some terms."""
+    for term in terms:
+        if term.expr is not None:
+            yield from walk(term.expr)
+
+
+_DEFINITIONS = {
+    "sigmoid": "= 1 / (1 + e^{-u})",
+    "softplus": r"= \log(1 + e^{u})",
+    "relu": r"= \max(u, 0)",
+    "silu": "= u / (1 + e^{-u})",
+    "gelu": r"= \frac{u}{2} \operatorname{erfc}(-u / \sqrt{2})",
+    "xlogy": r"= u \log(v)",
+    "digamma": r"= \Gamma'(u) / \Gamma(u)",
+    "polygamma": r"= \psi'(u), \text{ the derivative of } \psi = \Gamma' / \Gamma",
+    "atan2": r"= \text{the angle of the point } (v, u)",
+}
+
+
 def _valued(notation: LatexNotation, figure: Figure) -> str:
-    return ("= " if figure.exact else r"\approx ") + notation.number(figure)
+    return ("= " if figure.exact or figure.value != figure.value else r"\approx ") + notation.number(figure)
 
 
 def _shown(notation: LatexNotation, figure: Figure | None) -> str:
     return "" if figure is None else _valued(notation, figure)
 
 
-def _check_row(notation: LatexNotation, name: str, reverse: float, difference: float, relative: float) -> tuple[str, ...]:
-    return notation.names[name], *(notation.number(Figure(value, False)) for value in (reverse, difference)), _small(relative)
+def _check_row(
+    notation: LatexNotation, name: str, reverse: float, difference: float, relative: float
+) -> tuple[str, ...]:
+    return (
+        notation.names[name],
+        *(notation.number(Figure(value, False, CHECK_DIGITS)) for value in (reverse, difference)),
+        _small(relative),
+    )
 
 
 def _small(relative: float) -> str:
@@ -178,22 +229,39 @@ def _statement(derivation: Derivation, notation: LatexNotation) -> list[list[str
 
 def _latex_tables(derivation: Derivation, notation: LatexNotation) -> dict[str, Any]:
     """Rows of the table of local derivatives; a long derivative takes several rows."""
-    gates = max((5.4 * len(row.gate) for row in derivation.local_rows), default=0.0)
-    numbers = 95.0 if derivation.trace is not None else 0.0
-    room = TEXT_WIDTH - 30 - gates - numbers - 50
-    rows = []
+    room = TEXT_WIDTH - 30 - _GATE_WIDTH - (85 if derivation.trace is not None else 0) - 45
+    rows: list[str] = []
+    before = ""
     for row in derivation.local_rows:
         left = notation.partial(row.of, row.operand, True)
         lines = notation.term_lines(row.term, room - width(left) - 15)
-        cells = [rf"{left} = {lines[0]}", *(rf"\qquad {line}" for line in lines[1:])]
-        number = _shown(notation, row.figure)
-        last = len(cells) - 1
-        for k, cell in enumerate(cells):
-            head = f"({row.tag}) & {row.gate}" if k == 0 else " & "
-            tail = f" & ${number}$" if number and k == last else " & " if numbers else ""
-            space = "[2pt]" if r"\begin{cases}" in cell or r"\frac" in cell else ""
-            rows.append(rf"{head} & $\displaystyle {cell}${tail} \\{space}")
+        if width(left) + width(lines[0]) + 15 > room:
+            lines = notation.term_lines(row.term, room - 40)
+            cells = [left, rf"\qquad = {lines[0]}", *(rf"\qquad {{}} {line}" for line in lines[1:])]
+        else:
+            cells = [rf"{left} = {lines[0]}", *(rf"\qquad {{}} {line}" for line in lines[1:])]
+        gate = [] if row.tag == before else textwrap.wrap(row.gate, _GATE)
+        tags = [] if row.tag == before else [f"({row.tag})"]
+        numbers = [""] * (len(cells) - 1) + [_shown(notation, row.figure)]
+        for tag, name, cell, number in itertools.zip_longest(tags, gate, cells, numbers, fillvalue=""):
+            columns = [tag, name, _tall(cell)] + (
+                [f"${number}$" if number else ""] if derivation.trace is not None else []
+            )
+            if rows and not tag:
+                rows[-1] += "*"  # no page ends inside a step
+            rows.append(" & ".join(columns) + r" \\")
+        before = row.tag
     return {"local_rows": rows, "local_chunks": [rows[k : k + _ROWS] for k in range(0, len(rows), _ROWS)]}
+
+
+def _tall(cell: str) -> str:
+    """A cell of a table, with air above and below where it is higher than a line."""
+    if not cell:
+        return ""
+    shown = rf"$\displaystyle {cell}$"
+    if not any(mark in cell for mark in (r"\frac", r"\begin", r"\sqrt")):
+        return shown
+    return rf"\raisebox{{0pt}}[\dimexpr\height+3pt\relax][\dimexpr\depth+3pt\relax]{{{shown}}}"
 
 
 def _cells(notation: LatexNotation, equation: Equation) -> tuple[str, str, str]:
@@ -202,24 +270,30 @@ def _cells(notation: LatexNotation, equation: Equation) -> tuple[str, str, str]:
     return tag, body, " ".join(notation.links(equation))
 
 
-def _gradient_line(notation: LatexNotation, equation: Equation, flat: bool = False) -> str:
-    """`\\frac{\\partial f}{\\partial x} &= \\bar{x} = ... &&= number`."""
-    derivation = notation.derivation
-    left = notation.partial(derivation.output, equation.left)
-    bar = derivation.bars.get(equation.left)
-    parts = [notation.names[bar]] if bar else []
-    right = notation.right(equation)
-    links = " ".join(notation.links(equation))
-    room = TEXT_WIDTH - 60 - width(left) - width(links) - width(parts[0] if parts else "")
-    if flat or width(right) <= room or not parts:
-        parts.append(right)
-    if flat:
-        return " ".join([f"{left} = {' = '.join(parts)}", links]).rstrip()
-    return f"{left} &= {' = '.join(parts)}" + (f" &&{links}" if links else "")
+def _gradient_parts(notation: LatexNotation, equation: Equation) -> tuple[str, list[str], str]:
+    """Derivative; the adjoint and what it consists of; number."""
+    bar = notation.derivation.bars.get(equation.left)
+    left = notation.partial(notation.derivation.output, equation.left)
+    return left, [*([notation.names[bar]] if bar else []), notation.right(equation)], " ".join(notation.links(equation))
+
+
+def _gradient_line(notation: LatexNotation, equation: Equation) -> str:
+    left, middle, links = _gradient_parts(notation, equation)
+    return " ".join([left, "=", " = ".join(middle), links]).rstrip()
 
 
 def _boxes(derivation: Derivation, notation: LatexNotation) -> list[list[str]]:
-    lines = [_gradient_line(notation, equation) for equation in derivation.gradient]
+    r"""Lines `\frac{\partial f}{\partial x} &= \bar{x} = ... && = number`; a long sum is left to the reverse sweep."""
+    rows = [_gradient_parts(notation, equation) for equation in derivation.gradient]
+    if not rows:
+        return []
+    taken = max(width(left) for left, _, _ in rows) + max(width(links) for _, _, links in rows)
+    lines = []
+    for left, middle, links in rows:
+        text = " = ".join(middle)
+        if len(middle) > 1 and width(text) > TEXT_WIDTH - 80 - taken:
+            text = middle[0]
+        lines.append(f"{left} &= {text}" + (f" &&{links}" if links else ""))
     return [lines[k : k + _BOX] for k in range(0, len(lines), _BOX)]
 
 
@@ -230,10 +304,23 @@ def _closed_pairs(derivation: Derivation, notation: LatexNotation) -> list[tuple
 
 def _closed(derivation: Derivation, notation: LatexNotation) -> list[str]:
     """Closed forms that fit on a line."""
-    return [f"{left} &= {right}" for left, right in _closed_pairs(derivation, notation) if width(left + right) < TEXT_WIDTH - 50]
+    return [
+        f"{left} &= {right}"
+        for left, right in _closed_pairs(derivation, notation)
+        if width(left + right) < TEXT_WIDTH - 50
+    ]
 
 
-_SPECIAL = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "&": r"\&", "%": r"\%", "#": r"\#", "$": r"\$"}
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "_": r"\_",
+    "&": r"\&",
+    "%": r"\%",
+    "#": r"\#",
+    "$": r"\$",
+}
 _SPECIAL |= {"^": r"\^{}", "~": r"\~{}", "<": "$<$", ">": "$>$", "|": "$|$"}
 
 

@@ -108,7 +108,10 @@ class Derivation:
     @cached_property
     def forward(self) -> list[Equation]:
         """The forward sweep."""
-        return [Equation(step.label, step.name, (Term(step.expr),), self._value(Name(step.name))) for step in self.tape.primal]
+        return [
+            Equation(step.label, step.name, (Term(step.expr),), self._value(Name(step.name)))
+            for step in self.tape.primal
+        ]
 
     @cached_property
     def sends(self) -> dict[str, list[Step]]:
@@ -128,7 +131,11 @@ class Derivation:
             for step, masks in zip(sends, self._sides(primal, len(sends)), strict=True):
                 assert step.local is not None and step.receiver is not None
                 term = Term(None if masks else step.local, None, masks)
-                rows.append(LocalRow(primal.label, self._gate(primal), primal.name, step.receiver, term, self._local(step, masks)))
+                rows.append(
+                    LocalRow(
+                        primal.label, self._gate(primal), primal.name, step.receiver, term, self._local(step, masks)
+                    )
+                )
         return rows
 
     def _gate(self, primal: Step) -> str:
@@ -139,7 +146,11 @@ class Derivation:
         if not isinstance(primal.expr, Call) or primal.expr.op != "where":
             return [()] * count
         condition, taken, other = primal.expr.args
-        sides = [(holds, arg) for holds, arg in ((True, taken), (False, other)) if isinstance(arg, Name) and arg.id in self.bars]
+        sides = [
+            (holds, arg)
+            for holds, arg in ((True, taken), (False, other))
+            if isinstance(arg, Name) and arg.id in self.bars
+        ]
         return [((condition, holds),) for holds, _ in sides]
 
     def _local(self, step: Step, masks: tuple[Mask, ...]) -> Figure | None:
@@ -166,7 +177,11 @@ class Derivation:
                 found.append(Equation("", step.name, (self.term(step),), self._value(Name(step.name)), role=SHARED))
             else:
                 sign = "=" if step.into is None else "<-"
-                found.append(Equation(step.label, step.target, (self.contribution(step),), self._product(step), sign))
+                found.append(
+                    Equation(
+                        step.label, step.target, (self.contribution(step),), self._product(step), sign, role=ADJOINT
+                    )
+                )
             if step.into is not None:
                 made = waiting.setdefault(step.into, [])
                 made.append(step)
@@ -181,7 +196,7 @@ class Derivation:
         for name, expr in self.tape.outputs[1:]:
             made = [step for step in self.tape.reverse if step.target == self.bars.get(name) and step.role == ADJOINT]
             terms = tuple(self.term(step) for step in made) if isinstance(expr, Name) else (Term(expr),)
-            found.append(Equation("", name, terms, self._value(expr)))
+            found.append(Equation("", name, terms, self._value(expr), role="gradient"))
         return found
 
     def contribution(self, step: Step) -> Term:
@@ -220,7 +235,9 @@ class Derivation:
         if self.exact is not None and len(made) <= MOST_ADDED:
             figures = tuple(self.exact.figure(Name(step.name)) for step in made)
             links = (Link(figures, all(f.exact for f in figures), "add"), *links)
-        return Equation("", bar, tuple(self.term(step) for step in shown), links, more=len(made) - len(shown), role="sum")
+        return Equation(
+            "", bar, tuple(self.term(step) for step in shown), links, more=len(made) - len(shown), role="sum"
+        )
 
     def _value(self, expr: Expr) -> tuple[Link, ...]:
         if self.exact is None:
@@ -234,7 +251,9 @@ class Derivation:
         if self.exact is None or self.trace is None or step.local is None or step.of is None:
             return links
         masks, _ = self._masks(step.expr)
-        if isinstance(step.local, Number) and abs(step.local.value) == 1.0 or masks and self.trace.value_of(Name(step.name)) == 0:
+        if (isinstance(step.local, Number) and abs(step.local.value) == 1.0) or (
+            masks and self.trace.value_of(Name(step.name)) == 0
+        ):
             return links
         figures = (self.exact.figure(Name(self.bars[step.of])), self.exact.figure(step.local))
         return (Link(figures, all(f.exact for f in figures)), *links)
@@ -251,7 +270,9 @@ class Derivation:
         if not self.sends:
             return []
         varying = {
-            step.expr.op for step in self.tape.primal if isinstance(step.expr, Call) and not is_constant(step.expr.args[-1])
+            step.expr.op
+            for step in self.tape.primal
+            if isinstance(step.expr, Call) and not is_constant(step.expr.args[-1])
         }
         letters = ("x", "y", "z")
         found = []

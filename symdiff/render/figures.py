@@ -1,17 +1,16 @@
 """Numbers for people: eight significant digits, and whether what is shown is the number itself or a rounded one.
 
-`=` is claimed only where it is proved: a step of exact operands is worked out once more in fractions, and the equals sign
-stands where the decimal shown is that fraction. Everything else, and everything that went through rounding, gets the sign
-for "approximately".
+`=` is claimed only where it is proved: a step of exact operands is worked out once more in fractions, and the equals
+sign stands where the decimal shown is that fraction. Everything else, and everything that went through rounding, gets
+the sign for "approximately".
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up
 from symdiff.tape import Step
@@ -27,23 +26,24 @@ class Figure:
 
     value: float
     exact: bool
+    digits: int = DIGITS
 
     @property
     def parts(self) -> tuple[str, int]:
         """Decimal and exponent of ten."""
-        return decimal(self.value, self.exact)
+        return decimal(self.value, self.exact, self.digits)
 
 
-def decimal(value: float, exact: bool) -> tuple[str, int]:
+def decimal(value: float, exact: bool, digits: int = DIGITS) -> tuple[str, int]:
     """`-0.27941550`, 0 for a plain decimal; `1.2345679`, -5 for one with a power of ten."""
     if not math.isfinite(value):
         return str(value), 0
-    mantissa, power = f"{value:.{DIGITS - 1}e}".split("e")
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
     exponent = int(power)
     if exact:
         return _trimmed(value, mantissa, exponent)
-    if -4 <= exponent < DIGITS and value != 0:
-        return f"{value:.{DIGITS - 1 - exponent}f}", 0
+    if -4 <= exponent < digits and value != 0:
+        return f"{value:.{digits - 1 - exponent}f}", 0
     return ("0", 0) if value == 0 else (mantissa, exponent)
 
 
@@ -109,11 +109,6 @@ class Exactness:
         value = self._trace.value_of(expr)
         return Figure(value, is_exact(value, self.fraction(expr)))
 
-    @cached_property
-    def inputs(self) -> Mapping[str, Figure]:
-        """The point itself."""
-        return {name: Figure(value, is_exact(value, self._known[name])) for name, value in self._trace.at.items()}
-
     def _holds(self, condition: Expr) -> bool:
         return bool(self._trace.value_of(condition))
 
@@ -172,4 +167,5 @@ _RULES: dict[str, Callable[..., Fraction | None]] = {
     "cos": _at(0, 1),
     "cosh": _at(0, 1),
     "log": _at(1, 0),
-} | {name: _at(0, 0) for name in ("sin", "tan", "asin", "atan", "sinh", "tanh", "asinh", "atanh", "expm1", "log1p", "erf")}
+}
+_RULES |= dict.fromkeys("sin tan asin atan sinh tanh asinh atanh expm1 log1p erf".split(), _at(0, 0))

@@ -1,7 +1,7 @@
 r"""Long mathematics on several lines: how wide a piece of LaTeX is, and where it may be broken.
 
-An expression that does not fit is broken at its weakest operators, and where that is not enough inside its brackets, which
-then are of one size (`\bigl(`, because `\left(` cannot be closed on another line) and fractions become a/b.
+An expression that does not fit is broken at its weakest operators, and where that is not enough inside its brackets,
+which then are of one size (`\bigl(`, because `\left(` cannot be closed on another line) and fractions become a/b.
 """
 
 from __future__ import annotations
@@ -17,14 +17,46 @@ from symdiff.render.mathematics import MathPrinter
 TEXT_WIDTH = 455.0  # pt; what templates/latex/derivation.tex.j2 sets
 TAG_WIDTH = 40.0
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[{}_^]|.", re.DOTALL)
-_WIDE = {r"\quad": 11.0, r"\qquad": 22.0, r"\approx": 14.0, r"\leftarrow": 16.0, r"\times": 13.0, r"\cdot": 8.0, r"\,": 2.0}
-_WIDE |= {r"\sum": 16.0, r"\infty": 11.0, r"\ldots": 14.0, r"\cdots": 16.0, r"\partial": 6.5, r"\_": 5.5, r"\le": 14.0, r"\ge": 14.0}
-_WIDE |= {"+": 13.5, "-": 11.0, "=": 14.5, "<": 14.0, ">": 14.0, ",": 5.0, "(": 4.5, ")": 4.5, " ": 0.0, "&": 0.0, "m": 9.0, "w": 8.0, "M": 11.0, "W": 11.0}
+_WIDE = {
+    r"\quad": 11.0,
+    r"\qquad": 22.0,
+    r"\approx": 14.0,
+    r"\leftarrow": 16.0,
+    r"\times": 13.0,
+    r"\cdot": 8.0,
+    r"\,": 2.0,
+}
+_WIDE |= {
+    r"\sum": 16.0,
+    r"\infty": 11.0,
+    r"\ldots": 14.0,
+    r"\cdots": 16.0,
+    r"\partial": 6.5,
+    r"\_": 5.5,
+    r"\le": 14.0,
+    r"\ge": 14.0,
+}
+_WIDE |= {
+    "+": 13.5,
+    "-": 11.0,
+    "=": 14.5,
+    "<": 14.0,
+    ">": 14.0,
+    ",": 5.0,
+    "(": 4.5,
+    ")": 4.5,
+    " ": 0.0,
+    "&": 0.0,
+    "m": 9.0,
+    "w": 8.0,
+    "M": 11.0,
+    "W": 11.0,
+}
 _NAMES = frozenset(
     "sin cos tan arcsin arccos arctan sinh cosh tanh log exp max min".split()
 )  # \sin is as wide as its letters
 _NOTHING = frozenset(
-    r"\left \right \bigl \bigr \mathit \mathrm \operatorname \bar \overline \text \begin \end \tag \notag \not \tfrac \dfrac".split()
+    r"\left \right \bigl \bigr \mathit \mathrm \operatorname \bar \overline \text \begin \end \tag \notag \not".split()
 )
 
 
@@ -56,9 +88,13 @@ def _measure(tokens: list[str], at: int, group: bool) -> tuple[float, int]:
             row += max(above, below) * (1.0 if token == r"\frac" else 0.72) + 4.0
         elif token == r"\sqrt":
             row += 10.0
-        elif token in (r"\begin", r"\end"):
+        elif token == r"\begin":
             _, at = _argument(tokens, at)
-            row += 8.0
+            inner, at = _measure(tokens, at, True)
+            row += inner + 16.0
+        elif token == r"\end":
+            _, at = _argument(tokens, at)
+            break
         elif token == r"\\":
             total, row = max(total, row), 0.0
         else:
@@ -127,7 +163,9 @@ def _inside(printer: MathPrinter, expr: Call, text: str, room: float) -> list[st
 
 def _wrapped(printer: MathPrinter, expr: Expr, room: float) -> list[str]:
     lines = broken(printer, expr, room - 10, True)
-    return [r"\bigl(" + lines[0], *lines[1:-1], lines[-1] + r"\bigr)"] if len(lines) > 1 else [rf"\bigl({lines[0]}\bigr)"]
+    return (
+        [r"\bigl(" + lines[0], *lines[1:-1], lines[-1] + r"\bigr)"] if len(lines) > 1 else [rf"\bigl({lines[0]}\bigr)"]
+    )
 
 
 def _in_brackets(printer: MathPrinter, expr: Expr, room: float, place: int) -> list[str]:

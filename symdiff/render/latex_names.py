@@ -2,8 +2,8 @@ r"""Users' names as mathematics: `x_1` -> x_{1}, `alpha` -> \alpha, `loss_value`
 
     Symbol ::= base, subscript           # an adjoint puts its bar over the base alone: \bar{v}_{3}
 
-One table per document, and it is injective: where two names would print alike (`x1` and `x_1`), both are spelled letter by
-letter. A name too long for a line is abbreviated, and the document says so.
+One table per document, and it is injective: where two names would print alike (`x1` and `x_1`), both are spelled letter
+by letter. A name too long for a line is abbreviated, and the document says so.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _LOWER = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
-    "varepsilon vartheta varpi varrho varsigma varphi"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
+    "omega varepsilon vartheta varpi varrho varsigma varphi"
 ).split()
 _UPPER = "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split()
 GREEK = frozenset(_LOWER + _UPPER)

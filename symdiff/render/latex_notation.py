@@ -1,4 +1,4 @@
-r"""A derivation in LaTeX mathematics: names, terms, numbers, and equations broken and aligned so that they fit the page."""
+r"""A derivation in LaTeX mathematics: names, terms, numbers, and equations broken so that they fit the page."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from symdiff.expr import Call, Expr, Name
 from symdiff.ops.core import MUL
 from symdiff.render.derivation_model import Derivation, Equation, LocalRow, Term
-from symdiff.render.figures import Figure
+from symdiff.render.figures import Figure, literal
 from symdiff.render.latex_lines import TAG_WIDTH, TEXT_WIDTH, broken, width
 from symdiff.render.latex_names import LONGEST, Symbol, symbols
 from symdiff.render.mathematics import MathPrinter, bracketed, clashing_spellings, signed
 
 INDENT = 22.0  # of displayed equations, which stand at the left
 ROOM = TEXT_WIDTH - TAG_WIDTH - INDENT
-CHUNK = 60  # lines of one alignment
+CHUNK = 200  # lines of one alignment
 
 
 class LatexNotation:
@@ -29,8 +29,8 @@ class LatexNotation:
         wanted += [helper.name for helper in helpers]
         shared = [equation.left for equation in derivation.reverse if equation.role == "shared"]
         shown = {name: name for name in [*wanted, *shared]}
-        if formula.statements[-1].name is None and "f" not in shown:
-            shown[derivation.output] = "f"  # a bare expression is called f on paper
+        if formula.statements[-1].name is None:  # a bare expression is called f on paper, if nothing else is
+            shown[derivation.output] = next((letter for letter in "fghFGH" if letter not in shown), derivation.output)
         table = symbols(shown.values())
         self.symbols: dict[str, Symbol] = {name: table[spelling] for name, spelling in shown.items()}
         self.names = {name: symbol.text for name, symbol in self.symbols.items()}
@@ -39,7 +39,14 @@ class LatexNotation:
         functions = {helper.name: self.names[helper.name] for helper in helpers}
         instead = clashing_spellings([*wanted, shown[derivation.output]])
         self.printer = MathPrinter(
-            "latex", self.names, lambda number, alone: "", {}, functions=functions, instead=instead, flat=flat, constants=False
+            "latex",
+            self.names,
+            lambda number, alone: "",
+            {},
+            functions=functions,
+            instead=instead,
+            flat=flat,
+            constants=False,
         )
         self.local = MathPrinter(
             "latex", self.names, lambda number, alone: "", {}, functions=functions, instead=instead, flat=flat
@@ -51,6 +58,10 @@ class LatexNotation:
         r"""`\frac{\partial f}{\partial x}`, or with a slash."""
         above, below = rf"\partial {self.names[of]}", rf"\partial {self.names[by]}"
         return f"{above} / {below}" if small else rf"\frac{{{above}}}{{{below}}}"
+
+    def point(self, name: str, value: float) -> str:
+        """`x = 0.1`, with every digit that was given."""
+        return f"{self.names[name]} = {signed(*literal(value))[0]}"
 
     def figure(self, figure: Figure) -> tuple[str, int]:
         """A number and how strongly it binds."""
@@ -69,43 +80,53 @@ class LatexNotation:
                 text = r" \cdot ".join(_factor(*piece) for piece in pieces)
             else:
                 text = " + ".join(bracketed(t) if t.startswith("-") and k else t for k, (t, _) in enumerate(pieces))
-            found.append(("= " if link.exact else r"\approx ") + text)
+            exact = link.exact or any(figure.value != figure.value for figure in link.figures)
+            found.append(("= " if exact else r"\approx ") + text)
         return found
 
     def masks(self, term: Term) -> str:
         """Indicators in front of a product."""
         shown = [
-            self.names[cond.id] if isinstance(cond, Name) else self.local.condition(cond, holds) for cond, holds in term.masks
+            self.names[cond.id] if isinstance(cond, Name) else self.local.condition(cond, holds)
+            for cond, holds in term.masks
         ]
         return r" \, ".join(shown)
 
     def term_lines(self, term: Term, room: float, primal: bool = False) -> list[str]:
         """A term, on as many lines as it needs."""
-        printer = self.printer if primal else self.local
         front = self.masks(term)
         if term.expr is None:
             return [front or "1"]
-        if term.upstream is None:
-            lines = broken(printer, term.expr, room - width(front))
-            if front and isinstance(term.expr, Call) and term.expr.op in ("neg", "add", "sub", "where"):
-                lines = [r"\left(" + lines[0] + r"\right)"] if len(lines) == 1 else [r"\bigl(" + lines[0], *lines[1:-1], lines[-1] + r"\bigr)"]
-            return [f"{front} \\, {lines[0]}", *lines[1:]] if front else lines
-        front = (front + r" \, " if front else "") + self.names[term.upstream] + r" \cdot "
-        text, strength = printer.piece(term.expr)
-        if strength < MUL:
-            text = bracketed(text)
-        if width(front + text) <= room:
-            return [front + text]
-        lines = broken(printer, term.expr, room - width(front) - 10)
-        if strength < MUL and len(lines) > 1:
-            lines = [r"\bigl(" + lines[0], *lines[1:-1], lines[-1] + r"\bigr)"]
-        elif len(lines) == 1:
-            lines = [text]
-        return [front + lines[0], *lines[1:]]
+        if primal:
+            return broken(self.printer, term.expr, room)
+        expr = self.local.for_people(term.expr)
+        if term.upstream is not None:
+            return self._behind(front + (r" \, " if front else "") + self.names[term.upstream] + r" \cdot ", expr, room)
+        if not front:
+            return broken(self.local, expr, room)
+        if isinstance(expr, Call) and expr.op == "neg":  # the sign goes to the front
+            return self._behind(f"-{front} \\, ", expr.args[0], room)
+        return self._behind(f"{front} \\, ", expr, room)
+
+    def _behind(self, front: str, expr: Expr, room: float) -> list[str]:
+        """`expr` as the last factor of a product."""
+        text, strength = self.local.piece(expr)
+        weak = strength < MUL
+        whole = bracketed(text) if weak else text
+        if width(front + whole) <= room:
+            return [front + whole]
+        lines = broken(self.local, expr, room - width(front) - 10)
+        if len(lines) == 1:
+            return [front + whole]
+        return (
+            [front + r"\bigl(" + lines[0], *lines[1:-1], lines[-1] + r"\bigr)"]
+            if weak
+            else [front + lines[0], *lines[1:]]
+        )
 
     def right_lines(self, equation: Equation, room: float) -> list[str]:
         """The right side of an equation, on as many lines as it needs."""
-        primal = equation.role == "" and not equation.terms[0].upstream
+        primal = equation.role == ""
         parts = [self.term_lines(term, room - 15, primal) for term in equation.terms]
         if len(parts) == 1:
             return parts[0]
@@ -158,7 +179,7 @@ class LatexNotation:
             if len(right) == 1 and width(right[0]) <= limit and (not link or limit + space <= room):
                 lines.append(f"{start}{right[0]}" + (rf" &\quad&{' '.join(link)}" if link else "") + tag)
                 continue
-            rows = [right[0], *(rf"\qquad {line}" for line in right[1:])]
+            rows = [right[0], *(rf"\qquad {{}} {line}" for line in right[1:])]
             if link and width(rows[-1]) + space <= room:
                 rows[-1] += r" \quad " + " ".join(link)
             elif link:
@@ -168,9 +189,11 @@ class LatexNotation:
         return lines
 
     def _limit(self, rights: list[list[str]], beside: list[float], room: float) -> float:
-        """Width of the column of right sides: as wide as most need, so that a few long ones do not push the numbers out."""
+        """Width of the column of right sides: as wide as most need; a few long ones do not push the numbers out."""
         single = sorted(
-            width(right[0]) for right, space in zip(rights, beside, strict=True) if len(right) == 1 and width(right[0]) + space <= room
+            width(right[0])
+            for right, space in zip(rights, beside, strict=True)
+            if len(right) == 1 and width(right[0]) + space <= room
         )
         typical = sorted(beside)[len(beside) * 9 // 10] if beside else 0.0
         fitting = [w for w in single if w + typical <= room]
@@ -185,8 +208,6 @@ def tagged(label: str) -> str:
     """`4'a` with a prime that is a prime."""
     number, prime, slot = label.partition("'")
     return f"{number}$'${slot}" if prime else number
-
-
 
 
 __all__ = ["LatexNotation", "tagged"]

@@ -1,7 +1,8 @@
-r"""Expressions as LaTeX mathematics: the op table's spellings, brackets only as tall as they must be, cases, indicators.
+r"""Expressions as LaTeX mathematics: the op table's spellings, brackets no taller than they must be, cases, indicators.
 
-What is added to the table's spellings is what depends on the operands: `\sin^{2}(x)` for a power of a function, a dot between
-two numbers, `[c]` for `where(c, 1, 0)`, one list of cases for nested `where`s, named constants (2/\sqrt{\pi}) for their digits.
+What is added to the table's spellings is what depends on the operands: `\sin^{2}(x)` for a power of a function, a dot
+between two numbers, `[c]` for `where(c, 1, 0)`, one list of cases for nested `where`s, named constants (2/\sqrt{\pi})
+for their digits.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ CONSTANTS = {
     ONE_OVER_SQRT_TWO_PI: (r"\frac{1}{\sqrt{2 \pi}}", POWER - 1),
     LN2: (r"\log(2)", POWER - 1),
     LN10: (r"\log(10)", POWER - 1),
-    0.5: (r"\tfrac{1}{2}", POWER - 1),
 }
 """Constants that the op table brings in as float64; a formula's own literals stay digits."""
 
@@ -41,7 +41,9 @@ def clashing_spellings(names: Iterable[str]) -> dict[str, Spelling]:
     r"""Other spellings for ops whose letter is a variable of the formula: \sigma, \Gamma, \psi and Euler's e."""
     used = set(names)
     found = {
-        op: latex_function(rf"\operatorname{{{op}}}", TABLE[op].operands) for op, name in _RIVALS.items() if name in used
+        op: latex_function(rf"\operatorname{{{op}}}", TABLE[op].operands)
+        for op, name in _RIVALS.items()
+        if name in used
     }
     if "e" in used:
         found["exp"] = latex_function(r"\exp")
@@ -103,15 +105,17 @@ class MathPrinter(Printer):
             if power is not None:
                 return power
         if call.op == "mul":
-            return self._spelled(infix(_between(args), MUL), args)
+            return self._product(call, args)
         if call.op == "div" and self.constants and call.args[0] == Number(0.5):
             return self._spelled(_HALF_OF, args)
         return self._spelled(self.instead.get(call.op, TABLE[call.op].latex), args)
 
     def _spelled(self, spelling: Spelling, args: list[tuple[Any, int]]) -> tuple[str, int]:
-        pieces = [bracketed(text) if strength < place else text for (text, strength), place in zip(args, spelling.places, strict=True)]
+        pieces = [self._bracket(arg, place) for arg, place in zip(args, spelling.places, strict=True)]
         text = spelling.text.format(*pieces)
-        return text if is_tall(" ".join(pieces)) else text.replace(r"\left(", "(").replace(r"\right)", ")"), spelling.strength
+        return text if is_tall(" ".join(pieces)) else text.replace(r"\left(", "(").replace(
+            r"\right)", ")"
+        ), spelling.strength
 
     def _function_power(self, call: Call, args: list[tuple[Any, int]]) -> tuple[str, int] | None:
         inner = call.args[0]
@@ -125,19 +129,40 @@ class MathPrinter(Printer):
         if not exponent.is_integer() or not 2 <= exponent <= 9:
             return None
         head = f"\\{inner.op}"
-        return f"{head}^{{{int(exponent)}}}{args[0][0][len(head):]}", POWER - 1
+        return f"{head}^{{{int(exponent)}}}{args[0][0][len(head) :]}", POWER - 1
+
+    def _product(self, call: Call, args: list[tuple[Any, int]]) -> tuple[str, int]:
+        """Factors side by side. In local derivatives a(bc) is written abc, a negative number leads without brackets."""
+        spelling = infix(_between(args), MUL)
+        if self.constants:
+            if isinstance(call.args[0], Number) and args[0][0].startswith("-"):
+                return args[0][0] + _between(args) + self._bracket(args[1], MUL), ADD
+            spelling = Spelling(spelling.text, MUL, (MUL, MUL))
+        return self._spelled(spelling, args)
+
+    def _bracket(self, piece: tuple[Any, int], place: int) -> str:
+        return bracketed(piece[0]) if piece[1] < place else piece[0]
 
     def _where(self, call: Call, args: list[tuple[Any, int]]) -> tuple[str, int]:
         condition, taken, other = (text for text, _ in args)
-        if call.args[1] == Number(1.0) and call.args[2] == Number(0.0):
+        if self.constants and call.args[1] == Number(0.5):  # a tie, shared equally
+            taken = r"\tfrac{1}{2}"
+        if self.constants and call.args[1:] == (Number(1.0), Number(0.0)):
             return f"[{condition}]", ATOM
         if self.flat:
-            return rf"\left\{{{taken} \text{{ if }} {condition},\ {other} \text{{ otherwise}}\right\}}", ATOM
+            start, end = r"\left\lbrace ", r" \right\rbrace"
+            nested = isinstance(call.args[2], Call) and call.args[2].op == "where" and other.startswith(start)
+            rest = other[len(start) : -len(end)] if nested else rf"{other} \text{{ otherwise}}"
+            return rf"{start}{taken} \text{{ if }} {condition}; \ {rest}{end}", ATOM
         end = r" \end{cases}"
         start = r"\begin{cases} "
         nested = isinstance(call.args[2], Call) and call.args[2].op == "where" and other.startswith(start)
         rest = other[len(start) : -len(end)] if nested else rf"{other} & \text{{otherwise}}"
         return rf"{start}{taken} & \text{{if }} {condition} \\ {rest}{end}", COMPARE
+
+    def for_people(self, expr: Expr) -> Expr:
+        """A local derivative without what only rounding asks for: a/(bc) for (a/b)/c, a sum for a squared hypot."""
+        return bottom_up(expr, lambda leaf: leaf, _plainer)
 
     def condition(self, expr: Expr, holds: bool) -> str:
         """`[x > 0]`, or with the relation struck out: `not x > 0` is also true of a NaN, `x <= 0` is not."""
@@ -148,8 +173,20 @@ class MathPrinter(Printer):
         return "[" + self._spelled(infix(f" {_NOT[expr.op]} ", LOOSE), sides)[0] + "]"
 
 
+def _plainer(call: Call, args: list[Expr]) -> Expr:
+    head = args[0]
+    if call.op == "div" and isinstance(head, Call) and head.op == "div":
+        above, below = head.args
+        if below != args[1]:
+            return Call("div", (above, Call("mul", (below, args[1]))))
+        return Call("div", (above, _plainer(Call("square", (below,)), [below])))
+    if call.op == "square" and isinstance(head, Call) and head.op == "hypot":
+        return Call("add", (Call("square", head.args[:1]), Call("square", head.args[1:])))
+    return Call(call.op, tuple(args))
+
+
 def signed(digits: str, power: int) -> tuple[str, int]:
-    """A decimal with the strength of what it is: a product where there is a power of ten, a negation with a minus sign."""
+    """A decimal with the strength of what it is: a product with a power of ten, a negation with a minus sign."""
     names = {"inf": r"\infty", "-inf": r"-\infty", "nan": r"\mathrm{NaN}"}
     text = names.get(digits) or ten(digits, power)
     return text, ADD if text.startswith("-") else MUL if power else ATOM
@@ -168,4 +205,4 @@ def is_tall(text: str) -> bool:
 def _between(args: list[tuple[Any, int]]) -> str:
     """A thin space between factors; a dot where a number follows, which a space would glue to what stands before."""
     right: str = args[1][0]
-    return r" \cdot " if right[:1].isdigit() or right.startswith((r"\begin", "[", r"\tfrac")) else r" \, "
+    return r" \cdot " if right[:1].isdigit() or right.startswith((r"\begin", "[")) else r" \, "

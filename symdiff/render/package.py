@@ -1,6 +1,7 @@
 """Sheet -> the files of a package that stands alone: code, header, derivation, builder, self-check.
 
 NAME/__init__.py       value, gradient, backend
+NAME/NAME.sd           the formula, unless it is very long
 NAME/NAME_numpy.py     the formula in NumPy
 NAME/NAME.c, NAME.h    the formula in C
 NAME/NAME.tex, .md     the derivation
@@ -47,6 +48,7 @@ def package_files(sheet: Sheet, texts: Mapping[str, str], at: Mapping[str, Any] 
     files = {
         "__init__.py": render("python", "package.py.j2", **common),
         f"{name}_numpy.py": python_module(sheet),
+        **({} if sheet.is_long else {f"{name}.sd": "\n".join(sheet.formula_lines) + "\n"}),
         f"{name}.c": made.source,
         f"{name}.h": made.header,
         **texts,

@@ -20,7 +20,7 @@ _ADVICE = (
 
 
 def pdf(tex: str) -> bytes:
-    """The document as PDF. Raises BuildError without pdflatex, or with the log's last lines where it refuses the text."""
+    """The document as PDF. Raises BuildError without pdflatex, or with the log's lines where it refuses the text."""
     program = shutil.which("pdflatex")
     if program is None:
         raise BuildError(_ADVICE)
@@ -57,7 +57,9 @@ def _run(program: str, place: Path) -> None:
     try:
         code = process.wait(TIMEOUT)
     except subprocess.TimeoutExpired:
-        raise BuildError(f"pdflatex did not finish within {TIMEOUT:.0f} seconds; --format tex works without it") from None
+        raise BuildError(
+            f"pdflatex did not finish within {TIMEOUT:.0f} seconds; --format tex works without it"
+        ) from None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -20,6 +20,7 @@ from symdiff.render.printer import Printer, plain_number
 from symdiff.tape import Step, Tape
 
 _COMMENT_COLUMN = 44
+_LINE = 100  # characters of a statement before it is broken
 _SHAPE = "sd_shape"  # no name of a user begins with sd_
 
 
@@ -37,7 +38,7 @@ def python_module(sheet: Sheet) -> str:
         "module.py.j2",
         sheet=sheet,
         inputs=inputs,
-        assign=", ".join(inputs) if len(inputs) > 1 else f"({inputs[0]},)",
+        assign=_assign(inputs),
         described=[_described(given) for given in tape.inputs],
         signature=_signature(sheet, names),
         helpers=helper_source(used),
@@ -47,7 +48,8 @@ def python_module(sheet: Sheet) -> str:
         shape=any(_SHAPE in text for text in (value, *gradients)),
         forward=_lines(Tape(tape.inputs, tape.primal, ()), printer, names),
         reverse=_lines(Tape(tape.inputs, tape.reverse, ()), printer, names, tape),
-        gradients=gradients,
+        whole=any("_whole(" in text for text in (value, *gradients)),
+        result=_returned(value, gradients),
         fields=list(mangled(tape.wrt, PYTHON_RESERVED - {"value", "gradient"}).values()),
         notes=[_note(note.n, note.name, note.kept) for note in tape.notes],
     )
@@ -122,7 +124,24 @@ def _result(made: list[Step], expr: Expr, printer: Printer) -> str:
     if not isinstance(expr, Name):
         return f"np.full({_SHAPE}, {printer(expr)})"
     fresh = bool(made) and (isinstance(made[0].expr, Call) or len(made) > 1) and any(step.operands for step in made)
-    return printer(expr) if fresh else f"np.array(np.broadcast_to({printer(expr)}, {_SHAPE}))"
+    return printer(expr) if fresh else f"_whole({printer(expr)}, {_SHAPE})"
+
+
+def _assign(inputs: list[str]) -> str:
+    """The line that makes arrays of the inputs."""
+    if len(inputs) == 1:
+        return f"({inputs[0]},) = _arrays({inputs[0]})"
+    names = ", ".join(inputs)
+    line = f"{names} = _arrays({names})"
+    return line if len(line) <= _LINE else f"{names} = _arrays(\n        {names}\n    )"
+
+
+def _returned(value: str, gradients: list[str]) -> str:
+    """What `gradient` returns; one derivative a line where one line cannot hold them."""
+    line = f"{value}, Gradient({', '.join(gradients)})"
+    if len(line) <= _LINE:
+        return line
+    return f"{value}, Gradient(\n" + "".join(f"        {gradient},\n" for gradient in gradients) + "    )"
 
 
 def _described(given: Input) -> str:

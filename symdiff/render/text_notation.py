@@ -30,13 +30,10 @@ class TextNotation:
         title = f"{derivation.sheet.name}: value and gradient, step by step"
         if derivation.sheet.kind != "gradient":
             title = f"{derivation.sheet.name}: value, step by step"
-        inputs = {} if derivation.exact is None else derivation.exact.inputs
+        point = formula.defaults if derivation.trace is None else derivation.trace.at
 
         def given(name: str) -> str:
-            figure = inputs.get(name)
-            if figure is None and name in formula.defaults:
-                figure = Figure(formula.defaults[name], True)
-            return name if figure is None else f"{name} {self.valued(figure)}"
+            return f"{name} = {point[name]!r}".removesuffix(".0") if name in point else name
 
         return {
             "title": filled(title),
@@ -78,6 +75,8 @@ class TextNotation:
             tag = f"({equation.tag})" if equation.tag else ""
             start = f"{tag:<{_TAG - 1}} " if len(tag) < _TAG else f"{tag} "
             one = f"{start}{body:<{column}}  {link}".rstrip()
+            if len(one) > WIDTH:
+                one = f"{start}{body}  {link}".rstrip()
             if len(one) <= WIDTH:
                 lines.append(one)
                 continue
@@ -125,13 +124,19 @@ class TextNotation:
             shown = [self.figure(figure) for figure in link.figures]
             joiner = " * " if link.op == "mul" else " + "
             text = joiner.join(f"({s})" if s.startswith("-") and k else s for k, s in enumerate(shown))
-            found.append(("= " if link.exact else "~ ") + text)
+            exact = link.exact or any(figure.value != figure.value for figure in link.figures)
+            found.append(("= " if exact else "~ ") + text)
         return found
 
     def locals(self) -> list[str]:
         """The table of local derivatives."""
         rows = [
-            (f"({row.tag})", row.gate, f"d {row.of} / d {row.operand} = {self.term(row.term)}", "" if row.figure is None else self.valued(row.figure))
+            (
+                f"({row.tag})",
+                row.gate,
+                f"d {row.of} / d {row.operand} = {self.term(row.term)}",
+                "" if row.figure is None else self.valued(row.figure),
+            )
             for row in self.derivation.local_rows
         ]
         gates = max((len(row[1]) for row in rows), default=0)
@@ -141,6 +146,8 @@ class TextNotation:
         lines: list[str] = []
         for tag, gate, body, number in rows:
             one = f"{tag:<{_TAG - 1}} {gate:<{gates}}  {body:<{column}}  {number}".rstrip()
+            if len(one) > WIDTH:
+                one = f"{tag:<{_TAG - 1}} {gate:<{gates}}  {body}  {number}".rstrip()
             if len(one) <= WIDTH:
                 lines.append(one)
                 continue
@@ -164,7 +171,7 @@ class TextNotation:
         """The finite-difference table; long names stand on a line of their own."""
         lines = []
         for row in self.derivation.check:
-            numbers = [self.figure(Figure(value, False)) for value in (row.reverse, row.difference)]
+            numbers = [self.figure(Figure(value, False, 10)) for value in (row.reverse, row.difference)]
             start = f"{row.name:<16}" if len(row.name) <= 16 else ""
             if not start:
                 lines += filled(row.name, 2, 2)

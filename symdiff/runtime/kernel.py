@@ -275,11 +275,11 @@ class Kernel:
         if len(args) > self._count:
             raise TypeError(f"{what} takes {self._count} arguments, got {len(args)}")
         given = dict(zip(self.inputs, args, strict=False))
-        out_name = self.spec.out_name
+        out_name, known = self.spec.out_name, frozenset(self.inputs)
         for name, value in kwargs.items():
             if name in given:
                 raise TypeError(f"{what} got two values for argument {name!r}")
-            if name != out_name and name not in self.inputs:
+            if name != out_name and name not in known:
                 raise TypeError(f"{what} got an unexpected argument {name!r}")
             given[name] = value
         out = given.pop(out_name, None)

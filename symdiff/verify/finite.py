@@ -1,7 +1,8 @@
-"""Trace -> the gradient beside central finite differences of the forward sweep, a check that shares no rule with the reverse sweep.
+"""Trace -> the gradient beside central differences of the forward sweep, which share no rule with the reverse one.
 
 The step is the classical compromise between truncation and rounding for a central difference, h = cbrt(eps) max(1, |x|)
-(Press et al., Numerical Recipes, 3rd ed., section 5.7). About 10 digits agree where the formula is smooth and well scaled.
+(Press et al., Numerical Recipes, 3rd ed., section 5.7). About 10 digits agree where the formula is smooth
+and well scaled.
 """
 
 from __future__ import annotations

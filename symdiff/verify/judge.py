@@ -48,7 +48,7 @@ class Judge:
             tolerance = max(tolerance, self._known_or("inputs", direction, self._conditioning))
             note = f"allowed is what {ROUNDINGS} half-ulp roundings of the inputs do"
         if error > tolerance:
-            rounding = self._known_or("steps", direction, self._rounding)
+            rounding = self.rounding(direction)
             failed, note = error > rounding, ""
             if not failed:
                 failed = exact and expected != 0 and rounding > _STEPS * _DIGITS_LEFT * abs(float(expected))
@@ -59,20 +59,18 @@ class Judge:
     def filled(
         self, row: Row, expected: float, got: float, error: float, tolerance: float, failed: bool, note: str = ""
     ) -> Row:
-        """`row` with its numbers, errors made relative; a step that leaves the range of float64 excuses a failure."""
+        """`row` with its numbers, errors made relative; a step beyond the range of float64 excuses a failure."""
         size = abs(expected) or 1.0
         verdict = FAILED if failed else row.verdict
-        if failed and self.out_of_range is not None:
-            verdict, note = f"not applicable: {self.range_text}", ""
+        if failed and self.out_of_range:
+            verdict, note = f"not applicable: {self.out_of_range}", ""
         return Row(
             row.test, row.backend, row.point, row.variable, expected, got, error / size, tolerance / size, verdict, note
         )
 
-    @property
-    def range_text(self) -> str:
-        """Which step float64 cannot hold."""
-        step = self.out_of_range
-        return "" if step is None else f"step {step.n} ({step.target}) leaves the range of float64"
+    def rounding(self, direction: Direction) -> float:
+        """What rounding the steps of the formula as typed may do to the value or to a derivative."""
+        return self._known_or("steps", direction, self._rounding)
 
     def _known_or(self, kind: str, direction: Direction, work_out: Callable[[Direction], float]) -> float:
         key = kind, None if direction is None else tuple(direction.items())

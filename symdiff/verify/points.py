@@ -26,7 +26,7 @@ RANGES = (
     (-1.0, -1e-3), (5.0, 30.0), (-100.0, 100.0), (20.0, 300.0), (1e-6, 1e-3), (200.0, 5000.0), (1e4, 1e6),
 )  # fmt: skip
 _PER_RANGE, _MIXED, _REPAIRED = 6, 64, 32  # candidates: from one range, from mixed ranges, in one round of repair
-_ROUNDS, _STARTS = 40, 6
+_ROUNDS, _STARTS = 40, 12
 _LIMIT = 4_000_000  # step evaluations in all
 _SEARCHES = 60  # candidates that are looked at in 50 digits
 
@@ -115,7 +115,9 @@ class Finder:
                 chosen = guilty if number % 2 or not guilty else [self.dice.choice(guilty)]
                 tries.append(best | {name: self._draw(self.dice.choice(RANGES)) for name in chosen})
             finite, reached = self._run(tries)
-            yield from (self._whole(lane) for lane, ok in zip(tries, finite, strict=True) if ok)
+            if any(finite):  # one point, so that the next is another and not this one with one coordinate changed
+                yield self._whole(tries[finite.index(True)])
+                return
             candidate, further = max(zip(tries, reached, strict=True), key=lambda pair: pair[1])
             if further >= place:
                 best, place = candidate, further

@@ -20,8 +20,8 @@ from symdiff.ops.evaluate import mpmath_function
 from symdiff.tape import Step, Tape
 
 DIGITS = 110
-# Digits, and exponents of the step and of what a derivative must exceed beside the largest step: above the truncation error,
-# the step squared, and the rounding, digits less step. The second set serves where a derivative is lost in the first.
+# Digits, and exponents of the step and of what a derivative must exceed beside the largest step: more than truncation
+# (the step squared) and rounding (the digits less the step). The second set serves what is lost in the first.
 _FIRST, _FINER = (DIGITS, 35, 60), (420, 140, 270)
 _H2 = 25  # of the step of second differences
 _LARGEST, _SMALLEST, _ZERO = 1024, -1021, -100_000  # binary exponents: the range of float64, and what counts as 0
@@ -144,21 +144,21 @@ class Reference:
         self.factors: dict[str, tuple[Any, dict[str, Any]]] = {}
         if rounding is not None:
             self.factors = {step.name: (rounding(), {n: rounding() for n in step.operands}) for step in machine.steps}
-        self.beyond: dict[str, Step] = {}  # steps that leave the range of float64
+        self.beyond: dict[str, str] = {}  # steps that cannot be compared, and why
         self.point = dict(point)
         with mp.workdps(DIGITS):
             self.values: dict[str, Any] = {name: mpf(value) for name, value in point.items()}
             self._run(machine.steps, self.values, self.beyond)
             self.value = _value(machine.output, self.values)
-            self.size = max((abs(v) for v in self.values.values() if mp.isfinite(v)), default=mpf(1))
+            self.size = max([mpf(1), *(abs(v) for v in self.values.values() if mp.isfinite(v))])
         self._slopes: dict[str, Any] = {}
 
     @property
     def floor(self) -> float:
         """What no difference can tell from 0; also where float64 runs out of digits."""
-        return 1e-265 * max(1.0, float(self.size))
+        return 1e-265 * float(self.size)
 
-    def _run(self, steps: tuple[Step, ...], values: dict[str, Any], beyond: dict[str, Step] | None = None) -> None:
+    def _run(self, steps: tuple[Step, ...], values: dict[str, Any], beyond: dict[str, str] | None = None) -> None:
         for step in steps:
             if not self.factors:
                 value = _value(step.expr, values)
@@ -169,8 +169,10 @@ class Reference:
                 size = mp.mag(value)
                 if not _SMALLEST <= size <= _LARGEST:
                     if beyond is not None:
-                        beyond[step.name] = step
+                        beyond[step.name] = f"step {step.n} ({step.target}) leaves the range of float64"
                     value = mp.sign(value) * mp.inf if size > _LARGEST else value if size > _ZERO else mpf(0)
+            elif beyond is not None and step.op == "polygamma" and mp.isnan(value):
+                beyond[step.name] = f"step {step.n} ({step.target}): polygamma this far below 0 has no reference"
             values[step.name] = value
 
     def _rounded(self, operands: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -198,6 +200,8 @@ class Reference:
         """Central difference, and whether it stands out from the rounding of that many digits; 0 where it does not."""
         with mp.workdps(digits):
             length = max(abs(mpf(d)) / scale(self.values[n]) for n, d in direction.items())
+            if not length:  # next to infinity
+                return mp.nan, True
             h = mpf(10) ** -step / length
             up = self.moved({name: h * mpf(d) for name, d in direction.items()})
             down = self.moved({name: -h * mpf(d) for name, d in direction.items()})
@@ -245,14 +249,18 @@ class Reference:
 
     def usable(self, wrt: Sequence[str]) -> bool:
         """True where the value, its derivatives and every step on the way are numbers that float64 can hold."""
-        if not mp.isfinite(self.value) or self.out_of_range() is not None:
+        if not mp.isfinite(self.value) or self.out_of_range():
             return False
         kink = self.kink()
         return (kink is not None and kink.on_it) or all(mp.isfinite(self.partial(name)) for name in wrt)
 
-    def out_of_range(self) -> Step | None:
-        """The first step on the way to the value that float64 cannot hold."""
-        return next((step for step in self.live() if step.name in self.beyond), None) if self.beyond else None
+    def out_of_range(self) -> str:
+        """What is wrong with the first step on the way to the value that cannot be compared; empty where none is."""
+        return (
+            next((self.beyond[step.name] for step in self.live() if step.name in self.beyond), "")
+            if self.beyond
+            else ""
+        )
 
     def kink(self) -> Kink | None:
         """The step on the way to the value that is nearest to a kink or a tie, if any is within 1e-3."""

@@ -135,11 +135,10 @@ def _json(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def _number(value: float, digits: int) -> str:
-    if digits > 1 or not value:
-        return f"{value:.{digits}g}"
-    text = f"{value:.1e}"
-    return text if len(text) <= 7 else f"{value:.0e}"
+def _number(value: float, width: int) -> str:
+    """Six digits, or two for an error; fewer where a long exponent leaves no room."""
+    spelled = [f"{value:.6g}", f"{value:.5g}"] if width > 7 or not value else [f"{value:.1e}", f"{value:.0e}"]
+    return next((text for text in spelled if len(text) <= width), spelled[-1])
 
 
 def _cut(text: str, width: int = WIDTH) -> str:
@@ -159,8 +158,8 @@ def _table_line(cells: Iterable[str]) -> str:
 
 
 def _row_line(row: Row) -> str:
-    cells = [row.test, row.backend, str(row.point), row.variable, _number(row.expected, 6), _number(row.got, 6)]
-    line = _table_line([*cells, _number(row.error, 1), _number(row.tolerance, 1)])
+    cells = [row.test, row.backend, str(row.point), row.variable, _number(row.expected, 12), _number(row.got, 12)]
+    line = _table_line([*cells, _number(row.error, 7), _number(row.tolerance, 7)])
     return f"{line} {row.verdict}"
 
 

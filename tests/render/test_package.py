@@ -89,7 +89,7 @@ def library_of(folder: Path) -> Path:
 def test_the_files(folder: Path) -> None:
     names = {path.relative_to(folder / "graph").as_posix() for path in (folder / "graph").rglob("*") if path.is_file()}
     runtime = {f"_runtime/{name}.py" for name in ("__init__", "arrays", "compiler", "engines", "kernel", "library")}
-    own = {"graph.c", "graph.h", "graph.tex", "graph.md", "graph_numpy.py", "check_graph.py"}
+    own = {"graph.sd", "graph.c", "graph.h", "graph.tex", "graph.md", "graph_numpy.py", "check_graph.py"}
     assert names == {"README.md", "__init__.py", "build.py"} | own | runtime
 
 
@@ -98,6 +98,22 @@ def test_the_runtime_is_copied_as_it_is(folder: Path, root: Path) -> None:
         first, _, rest = copy.read_text("ascii").partition("\n")
         assert first.startswith(f"# Copied unchanged from symdiff/runtime/{copy.name};")
         assert rest == (root / "symdiff" / "runtime" / copy.name).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SYSTEM_B,
+        "S: ()\nr: const() = 1e-3\nT: () = 2\ndef g(z, w): return z**-w - -z\na = g(S, r)/(T - (r - S))\n-a**2*3",
+        "where(x > 0, sin(x), cos(y))*max(x, y)**(2 - y) - (x*y)/(y/x)",
+    ],
+)
+def test_the_formula_in_it_makes_the_same_package(tmp_path: Path, text: str) -> None:
+    at = {"w1": 1, "x1": 2, "w2": 3, "x2": 4} if text == SYSTEM_B else {"S": 2} if "S:" in text else {"x": 1, "y": 2}
+    one = symdiff.formula(text).gradient().write(tmp_path / "one" / "graph", at=at)
+    two = symdiff.formula(one / "graph.sd").gradient().write(tmp_path / "two" / "graph", at=at)
+    for path in one.rglob("*.*"):
+        assert path.read_bytes() == (two / path.relative_to(one)).read_bytes(), path
 
 
 def test_every_file_is_ascii_without_dates_or_paths_of_this_machine(folder: Path, root: Path) -> None:
