@@ -52,42 +52,88 @@ def local_derivatives(step: Step) -> list[Local]:
     return found
 
 
+_GROUP = 8  # masks that one step joins
+
+
 class _Mask:
-    """A side of a `where` that everything below it is reached through; masks form a tree, the root is None.
+    """Where contributions count: a side of a `where`, inside another mask or not; or wherever one of several holds.
 
     The derivative of a branch that is not taken must be 0 even where it is infinite (0*inf is NaN). So every
-    contribution made inside a branch is masked. A variable that is also used outside the branch belongs to the masks
-    that all its uses have in common: their lowest common ancestor.
+    contribution made inside a branch is masked. A variable that is used inside several branches counts wherever one of
+    them is taken (`any_of`); one that is also used outside of every branch is not masked. No mask at all is None.
     """
 
-    __slots__ = ("branch", "condition", "depth", "n", "name", "parent")
+    __slots__ = ("any_of", "branch", "condition", "n", "name", "parent")
 
-    def __init__(self, parent: _Mask | None, condition: Expr, branch: bool, n: int) -> None:
-        self.parent, self.condition, self.branch, self.n = parent, condition, branch, n
-        self.depth: int = 1 if parent is None else parent.depth + 1
+    def __init__(
+        self, parent: _Mask | None, condition: Expr, branch: bool, n: int, any_of: tuple[_Mask, ...] = ()
+    ) -> None:
+        self.parent, self.condition, self.branch, self.n, self.any_of = parent, condition, branch, n, any_of
         self.name: str | None = None  # of the step that holds the mask, once one is needed
 
-    def select(self, inside: Expr) -> Expr:
-        """`inside` where the mask holds, else 0."""
-        if self.name is not None:
-            return call("where", call("gt", Name(self.name), ZERO_NUMBER), inside, ZERO_NUMBER)
-        return self.own(inside)
+    @property
+    def waits_for(self) -> tuple[_Mask, ...]:
+        """Masks that this one is made of."""
+        return self.any_of or (() if self.parent is None else (self.parent,))
 
-    def own(self, inside: Expr) -> Expr:
-        """`inside` where the innermost condition holds."""
+    @property
+    def ready(self) -> bool:
+        """True for a mask that one comparison says, and for one that a step holds."""
+        return self.name is not None or not self.waits_for
+
+    def choose(self, inside: Expr, outside: Expr = ZERO_NUMBER) -> Expr:
+        """`inside` where the (ready) mask holds, else `outside`."""
+        if self.name is not None:
+            return call("where", call("gt", Name(self.name), ZERO_NUMBER), inside, outside)
+        return call("where", self.condition, *((inside, outside) if self.branch else (outside, inside)))
+
+    def expression(self) -> Expr:
+        """1 where the mask holds, else 0; over ready masks."""
+        if self.any_of:
+            found: Expr = ZERO_NUMBER
+            for mask in reversed(self.any_of):
+                found = mask.choose(ONE_NUMBER, found)
+            return found
+        assert self.parent is not None
+        inside = Name(self.parent.name) if self.parent.name else self.parent.choose(ONE_NUMBER)
         sides = (inside, ZERO_NUMBER) if self.branch else (ZERO_NUMBER, inside)
         return call("where", self.condition, *sides)
 
 
-def _common(a: _Mask | None, b: _Mask | None) -> _Mask | None:
-    while a is not b:
-        if a is None or b is None:
+def _either(masks: Iterable[_Mask | None], n: int) -> _Mask | None:
+    """Where one of `masks` holds: without masks inside others of them, and with the two sides of a `where` as one."""
+    found: dict[int, _Mask] = {}
+    sides: dict[tuple[int, Expr], _Mask] = {}
+    work = list(reversed(list(masks)))
+    while work:
+        mask = work.pop()
+        if mask is None:
             return None
-        if a.depth >= b.depth:
-            a, b = (a.parent, b) if a.depth > b.depth else (a.parent, b.parent)
-        else:
-            b = b.parent
-    return a
+        other = None if mask.any_of else sides.setdefault((id(mask.parent), mask.condition), mask)
+        if other is not None and other.branch != mask.branch:
+            work.append(mask.parent)
+        found[id(mask)] = mask
+    kept = _outermost(found)
+    while len(kept) > 1:  # in groups, so that no expression is deep
+        groups = [tuple(kept[k : k + _GROUP]) for k in range(0, len(kept), _GROUP)]
+        kept = [group[0] if len(group) == 1 else _Mask(None, ZERO_NUMBER, True, n, group) for group in groups]
+    return kept[0]
+
+
+def _outermost(found: Mapping[int, _Mask]) -> list[_Mask]:
+    """Masks of `found` that are not inside another one of them."""
+    covered: dict[int, bool] = {}  # mask -> is it, or is one around it, in `found`?
+    kept = []
+    for mask in found.values():
+        path, outer = [], mask.parent
+        while outer is not None and id(outer) not in covered and id(outer) not in found:
+            path.append(outer)
+            outer = outer.parent
+        inside = outer is not None and (id(outer) in found or covered[id(outer)])
+        covered.update((id(part), inside) for part in path)
+        if not inside:
+            kept.append(mask)
+    return kept
 
 
 class _Reverse:
@@ -98,7 +144,8 @@ class _Reverse:
         self.namer = Namer(tape.bound_names())
         self.locals: Mapping[str, list[Local]] = {step.name: local_derivatives(step) for step in tape.steps}
         self.active = self._active()
-        self.masks: dict[str, _Mask | None] = {}
+        self.masks: dict[str, list[_Mask | None]] = {}  # variable -> the mask of each contribution to it
+        self.sides: dict[tuple[int, Expr, bool], _Mask] = {}
         self.bars: dict[str, str] = {}
         self.uses: Counter[str] = Counter()
 
@@ -139,25 +186,25 @@ class _Reverse:
                 self.uses.update(local.operand for local in self._sends(step))
 
     def _sweep(self, output: str) -> Iterator[Step]:
-        self.masks[output] = None
+        self.masks[output] = [None]
         for step in reversed(self.source.steps):
             if step.name not in self.active:
                 continue
             if step.name == output:
                 yield Step(step.n, self.bars[output], ONE_NUMBER, SEED, step.shape, of=output)
             sends = self._sends(step)
-            sides: dict[bool, _Mask] = {}
+            around = _either(self.masks[step.name], step.n)
             for slot, local in enumerate(sends):
-                mask = self.masks[step.name]
-                if local.branch is not None:
-                    assert isinstance(step.expr, Call)
-                    if local.branch not in sides:
-                        sides[local.branch] = _Mask(mask, step.expr.args[0], local.branch, step.n)
-                    mask = sides[local.branch]
+                mask = around if local.branch is None else self._side(around, step, local.branch)
                 yield from self._hold(mask)
                 yield self._contribution(step, local, slot if len(sends) > 1 else None, mask)
-                known = self.masks.get(local.operand, mask)
-                self.masks[local.operand] = _common(known, mask)
+                self.masks.setdefault(local.operand, []).append(mask)
+
+    def _side(self, around: _Mask | None, step: Step, branch: bool) -> _Mask:
+        """A side of the `where` in `step`; the same mask for the same condition in the same place."""
+        assert isinstance(step.expr, Call)
+        condition = step.expr.args[0]
+        return self.sides.setdefault((id(around), condition, branch), _Mask(around, condition, branch, step.n))
 
     def _contribution(self, step: Step, local: Local, slot: int | None, mask: _Mask | None) -> Step:
         bar, several = self.bars[local.operand], self.uses[local.operand] > 1
@@ -165,7 +212,7 @@ class _Reverse:
         made = Step(
             n=step.n,
             name=bar,
-            expr=product if mask is None else mask.select(product),
+            expr=product if mask is None else mask.choose(product),
             role=ADJOINT,
             shape=step.shape,
             of=step.name,
@@ -179,14 +226,16 @@ class _Reverse:
         return replace(made, name=f"{bar}[{made.label}]", into=bar)
 
     def _hold(self, mask: _Mask | None) -> Iterator[Step]:
-        """A step for a mask inside another mask, so that code for nested branches stays linear in size."""
-        chain = []
-        while mask is not None and mask.parent is not None and mask.name is None:
-            chain.append(mask)
-            mask = mask.parent
-        for inner in reversed(chain):
-            assert inner.parent is not None
-            inside = Name(inner.parent.name) if inner.parent.name else inner.parent.own(ONE_NUMBER)
-            name = self.namer.fresh(f"mask{inner.n}")
-            yield Step(inner.n, name, inner.own(inside), SHARED)
-            inner.name = name
+        """Steps for a mask made of others and for those, so that code for nested branches stays linear in size."""
+        work = [] if mask is None else [mask]
+        while work:
+            if work[-1].ready:
+                work.pop()
+                continue
+            waiting = [part for part in work[-1].waits_for if not part.ready]
+            work.extend(waiting)
+            if not waiting:
+                made = work.pop()
+                name = self.namer.fresh(f"mask{made.n}")
+                yield Step(made.n, name, made.expression(), SHARED)
+                made.name = name

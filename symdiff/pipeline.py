@@ -53,7 +53,7 @@ def formula(
     decorator for a function, whose source is read and which is never run. Raises ParseError, DomainError or
     UnsupportedError with the place.
     """
-    return Formula(frontend.read(source, shapes=shapes, constants=tuple(constants), limits=limits))
+    return Formula(frontend.read(source, shapes=shapes, constants=constants, limits=limits))
 
 
 def formula_from_reference(reference: str, *, limits: Limits | None = None) -> Formula:

@@ -89,7 +89,12 @@ def test_system_e_values() -> None:
 
 def test_system_b_values() -> None:
     found = gradient("1/(sin(w1*x1)**2 + cos(w2*x2) + 2)", w1=-3, x1=-2, w2=2, x2=-1)
-    wanted = {"w1": -0.3885395959048329, "w2": 0.32921718831127095, "x1": -0.5828093938572494, "x2": -0.6584343766225419}
+    wanted = {
+        "w1": -0.3885395959048329,
+        "w2": 0.32921718831127095,
+        "x1": -0.5828093938572494,
+        "x2": -0.6584343766225419,
+    }
     for name, value in wanted.items():
         assert found[name] == pytest.approx(value, rel=3e-16)
 
@@ -138,7 +143,9 @@ def test_gradients_in_the_order_asked_for() -> None:
     assert [label for label, _ in swept("x*y", ("y", "x")).outputs] == ["value", "y", "x"]
 
 
-@pytest.mark.parametrize("text", ["x: ()\ny: ()\nx**2", "sign(y) + x", "u = sin(y); x", "where(y > 0, x, 2*x)", "x + y*0*0"])
+@pytest.mark.parametrize(
+    "text", ["x: ()\ny: ()\nx**2", "sign(y) + x", "u = sin(y); x", "where(y > 0, x, 2*x)", "x + y*0*0"]
+)
 def test_inputs_without_influence_get_zero(text: str) -> None:
     assert gradient(text, x=1.5, y=0.25)["y"] == 0.0
 
@@ -269,7 +276,7 @@ def test_shared_node_used_inside_and_outside_a_branch() -> None:
     assert gradient("u = sqrt(x); where(c > 0, u, x) + u", x=0.0, c=-1.0)["x"] == INF
 
 
-def test_masks_meet_at_their_common_ancestor() -> None:
+def test_both_sides_of_an_inner_where_are_the_outer_branch() -> None:
     """u is used in both sides of an inner `where`: it belongs to the outer branch alone, and keeps that mask."""
     text = "u = log(x); where(x > 0, where(y > 0, u*2, u*3), x)"
     assert gradient(text, x=-1.0, y=1.0)["x"] == 1.0
@@ -298,7 +305,9 @@ def test_condition_is_not_differentiated() -> None:
 def test_nested_where_stays_linear_in_size(depth: int) -> None:
     text = "x"
     for level in range(depth):
-        text = f"where(x > {level}, sin({text}), cos({text}))" if level < 1 else f"where(x > {level}, {text}, x*{level})"
+        text = (
+            f"where(x > {level}, sin({text}), cos({text}))" if level < 1 else f"where(x > {level}, {text}, x*{level})"
+        )
     tape = swept(text)
     size = sum(1 for step in tape.steps for _ in walk(step.expr))
     assert size < 60 + 40 * depth
@@ -327,3 +336,38 @@ def test_check_tape_finds_a_name_read_too_early() -> None:
 def test_evaluate_reads_accumulators_once_complete() -> None:
     tape = swept("x*x + x")
     assert float(evaluate(tape.outputs[1][1], run(tape, {"x": np.float64(2.0)}))) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "wanted"),
+    [
+        ("u = log(x); where(x > 0, u, 0*x)*where(x > 0, u, x)", {"x": 0.0}, 0.0),
+        ("u = log(x); where(x > 0, u, 2*x) + where(y > 0, u, 3*x)", {"x": 0.0, "y": -1.0}, 5.0),
+        ("u = log(x); where(x > 0, u, 2*x) + where(y > 0, u, 3*x)", {"x": 0.5, "y": -1.0}, 5.0),
+        ("u = log(x); where(x > 0, u, 2*x) + where(y > 0, u, 3*x)", {"x": 0.5, "y": 1.0}, 4.0),
+        ("u = sqrt(x); where(x > 0, where(y > 0, u, x), x) + where(y > 1, u, 2*x)", {"x": 0.0, "y": 0.5}, 3.0),
+        ("u = sqrt(x); where(x > 0, where(y > 0, u, x), x) + where(y > 1, u, 2*x)", {"x": 4.0, "y": 0.5}, 2.25),
+        ("u = sqrt(x); v = u*u; where(x > 0, v, x) + where(x > 1, where(y > 0, u, v), x)", {"x": 0.0, "y": 1.0}, 2.0),
+        ("u = 1/x; w = where(x > 0, u, 1*x); w + where(x > 2, w*u, x)", {"x": 0.0}, 2.0),
+    ],
+)
+def test_node_used_in_several_branches_counts_where_one_is_taken(
+    text: str, at: dict[str, float], wanted: float
+) -> None:
+    assert gradient(text, **at)["x"] == wanted
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_many_branches_that_share_a_node(count: int) -> None:
+    text = "u = log(x); " + " + ".join(f"where(x > {k}, u, x)" for k in range(count))
+    assert gradient(text, x=0.0)["x"] == count
+    assert gradient(text, x=1.5)["x"] == pytest.approx(count - 2 + 2 / 1.5, rel=1e-15)
+    size = sum(1 for step in swept(text).steps for _ in walk(step.expr))
+    assert size < 40 * count
+
+
+def test_many_branches_stay_linear_in_time() -> None:
+    wide = "u = log(x); " + " + ".join(f"where(x > {k}, u, x)" for k in range(3000))
+    assert gradient(wide, x=0.0)["x"] == 3000
+    deep = "w0 = x; " + "; ".join(f"w{k + 1} = where(x > {k}, w{k}, x*{k + 1})" for k in range(1500))
+    assert gradient(deep, x=0.5)["x"] == 2.0

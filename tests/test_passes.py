@@ -153,7 +153,19 @@ def test_accumulators_are_not_folded_away() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x: ()\n3*x - 3*x + 2", "x**0", "x**1", "x*1", "x/1 - 0", "1*x + 0", "-(-x)", "--x*-1", "0*x", "where(2 > 1, x, 1/x)"]
+    "text",
+    [
+        "x: ()\n3*x - 3*x + 2",
+        "x**0",
+        "x**1",
+        "x*1",
+        "x/1 - 0",
+        "1*x + 0",
+        "-(-x)",
+        "--x*-1",
+        "0*x",
+        "where(2 > 1, x, 1/x)",
+    ],
 )
 def test_short_formulas(text: str) -> None:
     people = full(tape_of(text))

@@ -29,7 +29,7 @@ from symdiff.ops.core import (
 _DLMF = "calculus; Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, section 3.1"
 
 
-def same(text: str, strength: int, places: tuple[int, ...]) -> dict[str, Spelling]:
+def same(text: str, strength: int, places: tuple[int, ...]) -> dict[str, Any]:
     """One spelling for Python, C and plain text."""
     spelling = Spelling(text, strength, places)
     return {"python": spelling, "c": spelling, "text": spelling}

@@ -128,7 +128,7 @@ def _shared(derivation: Derivation, notation: LatexNotation) -> dict[str, Any]:
         "output": output,
         "output_bar": notation.names.get(derivation.bars.get(derivation.output, ""), output),
         "bare": named,
-        "variables": [given(name) for name in derivation.tape.wrt],
+        "variables": [given(name) for name in derivation.wanted],
         "held": [given(name) for name in derivation.held],
         "check_rows": [
             _check_row(notation, row.name, row.reverse, row.difference, row.relative) for row in derivation.check

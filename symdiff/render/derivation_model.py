@@ -97,7 +97,9 @@ class Derivation:
         self.output = value.id if isinstance(value, Name) else self.tape.primal[-1].name
         self.bars = dict(self.tape.bars)
         self.variables = {bar: name for name, bar in self.bars.items()}
-        self.held = [name for name in sheet.formula.inputs if name not in self.tape.wrt]
+        shown = sheet.kind == "gradient"
+        self.wanted = list(self.tape.wrt if shown else sheet.formula.inputs)
+        self.held = [name for name in sheet.formula.inputs if name not in self.wanted]
 
     @cached_property
     def shows_formula(self) -> bool:
@@ -208,7 +210,7 @@ class Derivation:
     def term(self, step: Step) -> Term:
         """The same as one expression, as people write a product."""
         masks, inside = self._masks(step.expr)
-        return Term(None if step.role == SHARED else inside, None, masks)
+        return Term(None if step.role == SHARED and masks else inside, None, masks)
 
     def _masks(self, expr: Expr) -> tuple[tuple[Mask, ...], Expr]:
         masks: list[Mask] = []
@@ -267,7 +269,7 @@ class Derivation:
     @cached_property
     def conventions(self) -> list[tuple[str, str]]:
         """What the op table says about derivatives at kinks, ties and ends, for the ops that occur."""
-        if not self.sends:
+        if self.sheet.kind != "gradient":
             return []
         varying = {
             step.expr.op

@@ -39,7 +39,7 @@ class TextNotation:
             "title": filled(title),
             "underline": "=" * min(len(title), WIDTH),
             "statement": self.statement(),
-            "variables": filled(", ".join(map(given, derivation.tape.wrt)) or "none", 2),
+            "variables": filled(", ".join(map(given, derivation.wanted)) or "none", 2),
             "held": filled(", ".join(map(given, derivation.held)), 2) if derivation.held else [],
             "output": derivation.output,
             "conventions": [line for op, edges in derivation.conventions for line in filled(f"{op}: {edges}", 4, 2)],

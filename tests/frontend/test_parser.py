@@ -1,4 +1,4 @@
-"""The formula language: precedence against Python's, order of operations, declarations, helpers, errors, linear time."""
+"""The formula language: precedence against Python's, order of operations, declarations, helpers, errors, time."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def test_a_tower_of_helpers_is_counted_and_not_built() -> None:
         read(chain + "f199(x)")
 
 
-# -- time ---------------------------------------------------------------------------------------------------------------
+# -- time -------------------------------------------------------------------------------------------------------------
 
 LONG = {
     "sum_5000": ("+".join(f"x{i}" for i in range(5_000)), 1),

@@ -1,5 +1,7 @@
 """Python functions as formulas: live ones and `module.py:function`; what is read, and what is refused where."""
 
+# ruff: noqa: E702, F821, RET504, UP037 - the functions below are formulas
+
 from __future__ import annotations
 
 import math
@@ -62,11 +64,11 @@ def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @decorated
 @decorated
-def with_decorators(x: "float", y: np.ndarray | None = 2.5):  # type: ignore[assignment] # noqa: UP037
+def with_decorators(x: "float", y: np.ndarray | None = 2.5):  # type: ignore[assignment]
     return x * y
 
 
-def one_line(x, y): s = x + y; return s * s  # fmt: skip # noqa
+def one_line(x, y): s = x + y; return s * s  # fmt: skip
 
 
 def test_decorators_are_skipped_and_one_line_is_enough() -> None:
@@ -111,7 +113,7 @@ def test_spans_point_into_the_source() -> None:
     assert formula.source[slice(*expr.span)] == "x * y"
 
 
-# -- what is refused ----------------------------------------------------------------------------------------------------
+# -- what is refused --------------------------------------------------------------------------------------------------
 
 # name: (function's text, line, column, message); `def f` stands in line 3 of the file
 REFUSED = {
@@ -238,7 +240,7 @@ def test_a_changed_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         read(changing_module.f)
 
 
-# -- module.py:function -------------------------------------------------------------------------------------------------
+# -- module.py:function -----------------------------------------------------------------------------------------------
 
 
 def test_reference_is_read_and_never_run(tmp_path: Path) -> None:
@@ -248,7 +250,6 @@ def test_reference_is_read_and_never_run(tmp_path: Path) -> None:
         + '"""\ndef f(x): return 1\n"""\n'
         + "def f(x):\n    return x\n\nif True:\n    def f(y): return y\n"
         + "def f(x):\r\n    'doc'\r\n    y = x*2\r\n    return y  # end\r\n\r\n\r\nnot python θ '''\n"
-        + "class A:\n    def only(q):\n        return q\n    def twice(q): return q\nclass B:\n    def twice(q): return q\n",
         "utf-8",
         newline="",
     )
@@ -263,7 +264,8 @@ def test_reference_is_read_and_never_run(tmp_path: Path) -> None:
 def test_reference_at_any_indentation(tmp_path: Path) -> None:
     file = tmp_path / "module.py"
     file.write_text(
-        "class A:\n    def only(q):\n        return q\n    def twice(q): return q\nclass B:\n    def twice(q): return q\n",
+        "class A:\n    def only(q):\n        return q\n    def twice(q): return q\n"
+        "class B:\n    def twice(q): return q\n",
         "ascii",
     )
     assert list(read_reference(f"{file}:only").inputs) == ["q"]

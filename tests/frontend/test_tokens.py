@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -47,7 +48,7 @@ def test_strings_are_tokens_of_python_only() -> None:
         ("1.2.3", 4, "plain decimal"),
         ("sin(θ)", 5, "write theta"),
         ("2*π", 3, "write pi"),
-        ("x − 1", 3, "write -"),
+        ("x \N{MINUS SIGN} 1", 3, "write -"),
         ("x²", 2, r"write \*\*2"),
         ("λ*x", 1, "write lam"),
         ("x\x00", 2, "control character"),
@@ -74,8 +75,6 @@ def test_length_limit() -> None:
 @pytest.mark.parametrize("python", [False, True])
 def test_a_megabyte_is_read_or_refused_at_once(text: str, python: bool) -> None:
     start = time.perf_counter()
-    try:
+    with contextlib.suppress(ParseError):
         next(tokenize(text, Limits(), python=python))
-    except ParseError:
-        pass
     assert time.perf_counter() - start < 1

@@ -46,7 +46,9 @@ class Case:
     @property
     def operands(self) -> tuple[tuple[str, int], ...]:
         """Inputs that are operands of the op itself, with their place."""
-        if self.expr.op != self.op or self.op == "where":  # a comparison sits inside `where`, `where` holds a comparison
+        if (
+            self.expr.op != self.op or self.op == "where"
+        ):  # a comparison sits inside `where`, `where` holds a comparison
             return tuple((name, OPERAND_NAMES.index(name)) for name in self.variables)
         return tuple((arg.id, place) for place, arg in enumerate(self.expr.args) if isinstance(arg, Name))
 
@@ -176,7 +178,9 @@ def points(case: Case, extra: int = 0) -> list[tuple[float, ...]]:
     # a zero among several operands is a pole, a cut or a kink for one op or another: the edge tests have them all
     mixed = [tuple(source.choice([v for v in line if v]) for line in lines) for _ in range(90)]
     near = [tuple(source.uniform(0.1, 3.0) for _ in lines) for _ in range(10)]
-    near = [point for point in near if all(_inside(v, case.domain(n)) for v, n in zip(point, case.variables, strict=True))]
+    near = [
+        point for point in near if all(_inside(v, case.domain(n)) for v, n in zip(point, case.variables, strict=True))
+    ]
     samples = [sample for sample in case.samples if len(sample) == len(lines)]
     return list(dict.fromkeys(samples + mixed + near))
 
@@ -275,9 +279,7 @@ def condition(case: Case, point: tuple[float, ...], variable: str | None) -> flo
     total = mpf(0)
     for name, value in zip(case.variables, point, strict=True):
         slope = (
-            reference_partial(case, point, name)
-            if variable is None
-            else reference_second(case, point, variable, name)
+            reference_partial(case, point, name) if variable is None else reference_second(case, point, variable, name)
         )
         total += abs(slope * mpf(value))
     found = total / abs(of)

@@ -79,7 +79,9 @@ def test_entry_is_complete(op: str) -> None:
     for spelling in (entry.python, entry.c, entry.latex, entry.text):
         assert len(spelling.places) in (entry.operands, 1)
         assert spelling.text.isascii()
-    plain = all(partial is None or isinstance(fold(partial), Number | Name) or _plain(partial) for partial in entry.partials)
+    plain = all(
+        partial is None or isinstance(fold(partial), Number | Name) or _plain(partial) for partial in entry.partials
+    )
     assert plain or "exact to the rounding" not in entry.stability or op in _NOTHING_TO_CHOOSE
     if entry.kinks:
         assert entry.edges, "a kink is documented"
@@ -115,7 +117,9 @@ def test_every_op_has_a_case_and_a_unique_place() -> None:
 
 # ---- 1: proof of the partials ----
 
-PROOFS = [(op, place) for op, entry in TABLE.items() for place, partial in enumerate(entry.partials) if partial is not None]
+PROOFS = [
+    (op, place) for op, entry in TABLE.items() for place, partial in enumerate(entry.partials) if partial is not None
+]
 assert set(symbolic.UNPROVED) <= set(TABLE)
 
 
@@ -510,7 +514,9 @@ def _top_level(latex: str) -> str:
 def _tokens(latex: str) -> list[str]:
     import re
 
-    return re.findall(r"\\(?:begin|end)\{cases\}|\\(?:left|right|[bB]ig[lr]+)(?:[()]|\\[lr]vert)|\\[A-Za-z]+|\\.|.", latex)
+    return re.findall(
+        r"\\(?:begin|end)\{cases\}|\\(?:left|right|[bB]ig[lr]+)(?:[()]|\\[lr]vert)|\\[A-Za-z]+|\\.|.", latex
+    )
 
 
 @each_op
@@ -544,7 +550,9 @@ def test_latex_brackets(op: str) -> None:
         latex = LATEX(expr)
         _top_level(latex)  # brackets and braces match
         bracketed = any(f"{a}{own}{b}" in latex for a, b in (("(", ")"), (r"\left(", r"\right)")))
-        power_of_function = where in ("f^2", "f^g") and "^{" in latex.split(r"\left")[0].split("(")[0] and own[0] == "\\"
+        power_of_function = (
+            where in ("f^2", "f^g") and "^{" in latex.split(r"\left")[0].split("(")[0] and own[0] == "\\"
+        )
         sharp = own.startswith(r"\begin") and own not in latex  # cases may be written out by the printer itself
         assert bracketed == wanted[where] or power_of_function or sharp, (where, latex)
     del is_product
@@ -615,7 +623,9 @@ def reference(op: str, x: float) -> Any:
 
 
 def partial_of(op: str, x: float) -> float:
-    return float(evaluate(TABLE[op].partials[0], {"x": np.float64(x), "v": evaluate(Call(op, (X,)), {"x": np.float64(x)})}))  # type: ignore[arg-type]
+    return float(
+        evaluate(TABLE[op].partials[0], {"x": np.float64(x), "v": evaluate(Call(op, (X,)), {"x": np.float64(x)})})
+    )  # type: ignore[arg-type]
 
 
 # the claim in words, the form not taken at x, and bounds of its relative error
@@ -632,7 +642,9 @@ REJECTED: list[tuple[str, str, Any, float, float, float]] = [
 ]
 
 
-@pytest.mark.parametrize(("op", "words", "form", "x", "low", "high"), REJECTED, ids=[f"{r[0]}-{r[3]}" for r in REJECTED])
+@pytest.mark.parametrize(
+    ("op", "words", "form", "x", "low", "high"), REJECTED, ids=[f"{r[0]}-{r[3]}" for r in REJECTED]
+)
 def test_rejected_form_is_as_bad_as_claimed(op: str, words: str, form: Any, x: float, low: float, high: float) -> None:
     assert words in TABLE[op].stability
     with np.errstate(all="ignore"):
@@ -655,7 +667,10 @@ def test_measured_numbers_of_the_forms_taken() -> None:
     assert worst("inverse", 0.1, 10) <= 1.5 * eps and "1.5 ulp" in TABLE["inverse"].stability
     assert 1.2e-15 < worst("erf", 4.9, 5.1, count=3000) <= 2.5e-15 and "1.9e-15" in TABLE["erf"].stability
     scales = 10 ** np.random.default_rng(0).uniform(-100, 100, 1500)
-    cbrt = [(relative(partial_of("cbrt", x), reference("cbrt", x)), relative(x ** (-2 / 3) / 3, reference("cbrt", x))) for x in scales.tolist()]  # noqa: E501
+    cbrt = [
+        (relative(partial_of("cbrt", x), reference("cbrt", x)), relative(x ** (-2 / 3) / 3, reference("cbrt", x)))
+        for x in scales.tolist()
+    ]  # noqa: E501
     taken, other = (max(column) for column in zip(*cbrt, strict=True))
     assert taken <= 4.7e-16 and 5e-15 < other < 9e-15 and "4.6e-16" in TABLE["cbrt"].stability
 
@@ -681,7 +696,9 @@ def test_values_whose_plain_formula_fails() -> None:
             assert relative(float(numpy_results(case, [point])["x"][0]), reference_partial(case, point, "x")) < error
 
 
-@pytest.mark.parametrize(("exponent", "bound"), [(2.0, 0.5), (3.0, 1.0), (4.0, 1.5), (-2.0, 1.0), (-3.0, 1.5), (-4.0, 2.0)])
+@pytest.mark.parametrize(
+    ("exponent", "bound"), [(2.0, 0.5), (3.0, 1.0), (4.0, 1.5), (-2.0, 1.0), (-3.0, 1.5), (-4.0, 2.0)]
+)
 def test_repeated_products(exponent: float, bound: float) -> None:
     """`x*x*x` for x**3: half an ulp (2**-53) for each operation."""
     numbers = np.random.default_rng(0).uniform(0.5, 2.0, 2000)

@@ -21,7 +21,7 @@ from symdiff.ops import COMPARE_OPS, TABLE
 from symdiff.render import derivation
 from symdiff.render.context import Sheet
 from symdiff.render.derivation_model import Derivation
-from symdiff.render.figures import Figure, decimal, literal
+from symdiff.render.figures import decimal, literal
 from symdiff.render.latex_lines import width
 from symdiff.render.latex_names import symbols
 from symdiff.render.latex_notation import LatexNotation
@@ -82,7 +82,7 @@ def texts(text: str, at: Mapping[str, float] | None, name: str = "formula") -> d
     }
 
 
-# -- names ----------------------------------------------------------------------------------------------------------------
+# -- names --
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_no_two_names_look_alike(names: list[str]) -> None:
     assert all(text.isascii() for text in shown)
 
 
-# -- expressions ----------------------------------------------------------------------------------------------------------
+# -- expressions --
 
 PRINTER = MathPrinter("latex", {"a": "a", "x": "x", "y": "y", "z": "z"}, lambda number, alone: "", {}, constants=False)
 _A = Name("a")
@@ -169,7 +169,8 @@ def test_brackets_of_every_op(op: str) -> None:
         ("-x**2", "-x^{2}"), ("(-x)**2", "(-x)^{2}"), ("a - (x - y)", "a - (x - y)"), ("a - x - y", "a - x - y"),
         ("2*3*x", r"2 \cdot 3 \, x"), ("a/x/y", r"\frac{\frac{a}{x}}{y}"), ("x*1e-5", r"x \cdot (1 \times 10^{-5})"),
         ("sin(x)**2", r"\sin^{2}(x)"), ("sin(x**2)", r"\sin(x^{2})"), ("exp(x)**2", "(e^{x})^{2}"),
-        ("x**-y", "x^{-y}"), ("(x**y)**z", "(x^{y})^{z}"), ("pi*x", r"\pi \, x"), ("sin(a/x)", r"\sin\left(\frac{a}{x}\right)"),
+        ("x**-y", "x^{-y}"), ("(x**y)**z", "(x^{y})^{z}"), ("pi*x", r"\pi \, x"),
+        ("sin(a/x)", r"\sin\left(\frac{a}{x}\right)"),
         ("log1p(-x)", r"\log(1 + (-x))"),
     ],
 )  # fmt: skip
@@ -196,16 +197,17 @@ def test_a_literal_is_the_number(value: float) -> None:
 
 
 def test_equals_is_claimed_only_where_it_holds() -> None:
-    page = sheet("v = 0.1*3; w = v/3; u = cos(x)*0 + w; u + exp(x)")
+    page = sheet("cos(x) + exp(x)*x/3")
+    story = Derivation(page, Trace(page.people, {"x": 0.3}), None)
+    assert {link.exact for equation in story.forward for link in equation.links} == {False}
     story = Derivation(page, Trace(page.people, {"x": 0.0}), None)
-    shown = {equation.left: equation.links[-1].figures[0] for equation in story.forward}
-    assert shown["v1"] == Figure(1.0, True) and shown["value"].exact  # cos(0) = exp(0) = 1
+    assert {link.exact for equation in story.forward for link in equation.links} == {True}  # cos(0) = exp(0) = 1
     page = sheet("cos(x) + 1")
     story = Derivation(page, Trace(page.people, {"x": 1e-9}), None)
     assert [equation.links[-1].exact for equation in story.forward] == [False, False]  # 1.0 in float64, and not 1
 
 
-# -- whole derivations ----------------------------------------------------------------------------------------------------
+# -- whole derivations --
 
 
 @pytest.mark.parametrize("key", FORMULAS)
@@ -228,7 +230,7 @@ def test_form_of_the_texts(key: str) -> None:
     assert max(map(len, made["text"].splitlines())) < 80
     assert made["markdown"].count("$") % 2 == 0
     for line in made["markdown"].splitlines():
-        assert line.count("$") % 2 == 0 and "{{" not in line.replace("{{", "", 0) or "}}" in line
+        assert line.count("$") % 2 == 0
         if line.startswith("|"):
             assert line.count("|") in (3, 4, 5)
     assert r"\documentclass" not in made["fragment"] and r"\usepackage" not in made["fragment"]
@@ -301,7 +303,7 @@ def test_width_is_on_the_high_side() -> None:
     assert 9 < width("x_{1}") < 20 and width(r"\frac{a + b}{c}") == pytest.approx(width("a + b") + 4)
 
 
-# -- TeX ------------------------------------------------------------------------------------------------------------------
+# -- TeX --
 
 
 def _log(tex: str, folder: Path) -> str:
@@ -345,10 +347,11 @@ def test_pdf_says_what_is_wrong_and_leaves_nothing(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.tex
-@pytest.mark.parametrize("attack", [r"\input{/etc/passwd}", r"\input{../secret}"])
-def test_pdf_reads_no_foreign_files(attack: str) -> None:
+def test_pdf_reads_no_foreign_files(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.tex"
+    secret.write_text("hello")
     with pytest.raises(BuildError):
-        pdf(f"\\documentclass{{article}}\\begin{{document}}{attack}\\end{{document}}\n")
+        pdf(f"\\documentclass{{article}}\\begin{{document}}\\input{{{secret}}}\\end{{document}}\n")
 
 
 def test_pdf_without_tex(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,9 +122,7 @@ class Kernel:
     outputs. An error leaves `out` untouched. Domain errors give nan or inf; nothing warns.
     """
 
-    def __init__(
-        self, spec: KernelSpec, engine: Engine, *, shape_error: type[Exception] = KernelShapeError
-    ) -> None:
+    def __init__(self, spec: KernelSpec, engine: Engine, *, shape_error: type[Exception] = KernelShapeError) -> None:
         self.spec = spec
         self.name, self.inputs, self.wrt = spec.name, spec.inputs, spec.wrt
         self.dtype: np.dtype[Any] = np.dtype(spec.dtype)

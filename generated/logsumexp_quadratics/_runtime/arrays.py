@@ -133,9 +133,7 @@ def check_outputs(
     return tuple(outputs)
 
 
-def _check_output(
-    array: Any, label: str, shape: Shape, dtype: np.dtype[Any], shape_error: type[Exception]
-) -> None:
+def _check_output(array: Any, label: str, shape: Shape, dtype: np.dtype[Any], shape_error: type[Exception]) -> None:
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{label}: expected a numpy.ndarray, got {type(array).__name__}")
     if array.dtype != dtype:
