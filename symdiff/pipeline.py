@@ -137,9 +137,9 @@ class Program:
 
     # -- text --------------------------------------------------------------------------------------------------------
 
-    def sheet(self, name: str = "formula", dtype: DType = "float64") -> Sheet:
+    def sheet(self, name: str = "formula", dtype: DType = "float64", at: Mapping[str, Any] | None = None) -> Sheet:
         """What renderers get; `name` is the prefix of the C functions."""
-        return Sheet(package_directory(name), self.data, self.tape, self.code_tape, self.kind, dtype)
+        return Sheet(package_directory(name), self.data, self.tape, self.code_tape, self.kind, dtype, at)
 
     def source(self, language: str = "python", *, name: str = "formula", dtype: DType = "float64") -> str:
         """Generated text: `python` (NumPy module), `c` (C99) or `h` (its header)."""
@@ -233,12 +233,12 @@ class Program:
         `force`.
         """
         path = Path(path)
-        sheet = self.sheet(path.name, dtype)
+        sheet = self.sheet(path.name, dtype, at)
         texts = {
             f"{path.name}.tex": self.latex(at, name=path.name),
             f"{path.name}.md": self.markdown(at, name=path.name),
         }
-        return write_package(path, package_files(sheet, texts, at), force=force)
+        return write_package(path, package_files(sheet, texts), force=force)
 
 
 def build_package(folder: Path) -> str:

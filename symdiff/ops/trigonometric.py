@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from symdiff.expr import Expr, call
-from symdiff.ops.core import ATOM, ONE, POWER, REAL_LINE, ZERO, Op, Spelling, V, X, Y, function, latex_function, libm, unary
+from symdiff.ops.core import (
+    ATOM,
+    ONE,
+    POWER,
+    REAL_LINE,
+    ZERO,
+    Op,
+    Spelling,
+    V,
+    X,
+    Y,
+    function,
+    latex_function,
+    libm,
+    unary,
+)
 
 
 def _sqrt(x: Expr) -> Expr:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from symdiff.expr import Call, Expr, Name, walk
+from symdiff.expr import Call, Expr, Name, Number, walk
 from symdiff.formula import FormulaData, Input
 from symdiff.ops import COMPARE_OPS
-from symdiff.render.printer import TEXT, size
+from symdiff.render.printer import TEXT, plain_number, size
 from symdiff.tape import PRIMAL, SEED, Step, Tape
 
 _LONGEST_COMMAND = 100  # characters of a formula inside a command
@@ -26,6 +28,7 @@ class Sheet:
     code     the same tape after the passes
     kind     `gradient`, or `value` for a tape without reverse sweep
     dtype    `float64` or `float32`
+    at       numbers that the derivation was asked for at, for the command that makes the files again
     """
 
     name: str
@@ -34,6 +37,7 @@ class Sheet:
     code: Tape
     kind: str = "gradient"
     dtype: str = "float64"
+    at: Mapping[str, Any] | None = None
 
     @cached_property
     def is_long(self) -> bool:
@@ -73,7 +77,9 @@ class Sheet:
             else f" --wrt {','.join(self.code.wrt)}"
         )
         dtype = "" if self.dtype == "float64" else f" --dtype {self.dtype}"
-        return f"symdiff generate {source} --name {self.name}{wrt}{dtype}"
+        numbers = [f"{name}={plain_number(Number(float(value)))}" for name, value in (self.at or {}).items()]
+        at = f" --at {','.join(numbers)}" if numbers else ""
+        return f"symdiff generate {source} --name {self.name}{wrt}{at}{dtype}"
 
     @cached_property
     def operation_counts(self) -> tuple[int, int]:

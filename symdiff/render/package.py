@@ -36,14 +36,14 @@ _TRIES, _WORK = 12, 1_000_000
 _GOLDEN = 0.6180339887498949
 
 
-def package_files(sheet: Sheet, texts: Mapping[str, str], at: Mapping[str, Any] | None = None) -> dict[str, str]:
+def package_files(sheet: Sheet, texts: Mapping[str, str]) -> dict[str, str]:
     """Relative path -> text of the package of `sheet`; `texts` (the derivation) are files that go along.
 
-    The self-check starts from `at`, or else from a point that is found here. The same sheet gives the same bytes.
+    The self-check starts from `sheet.at`, or else from a point that is found here. The same sheet gives the same bytes.
     """
     made = c_module(sheet)
     name, gradient = sheet.name, sheet.kind == "gradient"
-    point = check_point(sheet, at)
+    point = check_point(sheet, sheet.at)
     common = {"sheet": sheet, "name": name, "gradient": gradient, **_spec(sheet), "call": _call(point)}
     files = {
         "__init__.py": render("python", "package.py.j2", **common),

@@ -1,7 +1,7 @@
-"""What the tests of the op table share: a case per op, points, a reference that knows no derivative rule, error measures.
+"""What the tests of the op table share: a case per op, points, a reference without rules, error measures.
 
-`CASES` is made from the table, so a new op is tested as soon as its entry exists. The reference is the entry's mpmath form
-alone: derivatives are central differences at a precision that is raised until two levels agree.
+`CASES` is made from the table, so a new op is tested as soon as its entry exists. The reference is the entry's mpmath
+form alone: derivatives are central differences at a precision that is raised until two levels agree.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SMALLEST_NORMAL, LARGEST = 2.2250738585072014e-308, 1.7976931348623157e308
 
 @dataclass(frozen=True)
 class Case:
-    """One op over inputs: `label` names the test, `expr` is the op applied to names (and literals where it asks for them)."""
+    """One op over inputs: `label` names the test, `expr` is the op over names (and literals where it wants them)."""
 
     label: str
     op: str
@@ -321,10 +321,11 @@ class Miss:
     allowed: float
 
     def __str__(self) -> str:
-        return f"{self.case} {self.what} at {self.point}: {self.got!r}, want {self.want!r}; {self.error:.3g} > {self.allowed:.3g} ulp"
+        numbers = f"{self.got!r}, want {self.want!r}; {self.error:.3g} > {self.allowed:.3g} ulp"
+        return f"{self.case} {self.what} at {self.point}: {numbers}"
 
 
-# Units in the last place that a value or a partial may be off by, and what it takes to need more than the 4 of everyone.
+# Units in the last place that a value or a partial may be off by, and what it takes to need more than that.
 DEFAULT_ULPS = 4.0
 Extra = Callable[[Case, tuple[float, ...], str | None], float]
 EXTRA: dict[tuple[str, str | None], tuple[str, Extra]] = {
@@ -376,7 +377,7 @@ def columns(case: Case, where: Sequence[tuple[float, ...]]) -> dict[str, np.ndar
 
 
 def numpy_results(case: Case, where: Sequence[tuple[float, ...]]) -> dict[str | None, np.ndarray]:
-    """Value (under None) and partials at every point: the adjoint tape of the one op, in the table's NumPy spellings."""
+    """Value (under None) and partials at every point: the adjoint tape of the op, in the table's NumPy spellings."""
     with np.errstate(all="ignore"):
         found = outputs(adjoint(one_step(case), case.variables), columns(case, where))
     keys = {None if label == "value" else label: numbers for label, numbers in found.items()}

@@ -28,7 +28,7 @@ CONSTANTS = {
 
 UNPROVED = {
     **dict.fromkeys(COMPARE_OPS, "a comparison has no derivative; it stands in the condition of `where` alone"),
-    "where": "its partials are masks on a whole contribution, made by adjoint.py; tests/test_adjoint.py has their tests",
+    "where": "its partials are masks on a whole contribution, made by adjoint.py and tested in tests/test_adjoint.py",
 }
 """Ops without a proof here, and why."""
 
@@ -145,6 +145,6 @@ def differ(op: str, first: Expr, second: Expr) -> bool:
     a, b = rule(op, first), rule(op, second)
     if a == b or _is_zero(a - b):
         return False
-    everywhere, *by_case = _assumptions(op)
+    _, *by_case = _assumptions(op)
     groups = (by_case[:-2], by_case[-2:]) if TABLE[op].operands == 2 else (by_case,)
     return not any(all(_is_zero(a.subs(one) - b.subs(one)) for one in group) for group in groups)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import subprocess
 from collections.abc import Sequence
 from ctypes import CDLL, c_double
@@ -384,7 +385,7 @@ def _parsed(text: str) -> Expr:
 
 
 def _as_typed(expr: Expr) -> Expr:
-    """The tree that a person's spelling of `expr` is read as: squares are powers, inverses quotients, copies nothing."""
+    """The tree that `expr`'s spelling is read as: squares are powers, inverses quotients, copies nothing."""
 
     def node(typed: Call, args: list[Expr]) -> Expr:
         if typed.op == "identity":
@@ -512,8 +513,6 @@ def _top_level(latex: str) -> str:
 
 
 def _tokens(latex: str) -> list[str]:
-    import re
-
     return re.findall(
         r"\\(?:begin|end)\{cases\}|\\(?:left|right|[bB]ig[lr]+)(?:[()]|\\[lr]vert)|\\[A-Za-z]+|\\.|.", latex
     )
@@ -670,7 +669,7 @@ def test_measured_numbers_of_the_forms_taken() -> None:
     cbrt = [
         (relative(partial_of("cbrt", x), reference("cbrt", x)), relative(x ** (-2 / 3) / 3, reference("cbrt", x)))
         for x in scales.tolist()
-    ]  # noqa: E501
+    ]
     taken, other = (max(column) for column in zip(*cbrt, strict=True))
     assert taken <= 4.7e-16 and 5e-15 < other < 9e-15 and "4.6e-16" in TABLE["cbrt"].stability
 
@@ -749,7 +748,7 @@ REWRITTEN = {
     "-a*b": ((-X) * Y, 0.0),
     "a*-b": (X * (-Y), 0.0),
     "-a/b": ((-X) / Y, 0.0),
-    "--a": (-(-X), 0.0),
+    "--a": (call("neg", -X), 0.0),
     "a*(1/b)": (X * call("inverse", Y), 1.5),
     "a*(1/b) typed": (X * (1.0 / Y), 1.5),
     "1/a": (1.0 / X, 0.0),

@@ -126,7 +126,7 @@ def test_every_file_is_ascii_without_dates_or_paths_of_this_machine(folder: Path
 
 
 def test_the_same_sheet_gives_the_same_files() -> None:
-    one, two = (package_files(symdiff.formula(SYSTEM_B).gradient().sheet("graph"), {}, AT) for _ in range(2))
+    one, two = (package_files(symdiff.formula(SYSTEM_B).gradient().sheet("graph", at=AT), {}) for _ in range(2))
     assert list(one.items()) == list(two.items())
 
 
