@@ -144,7 +144,7 @@ OPS = (
         sympy=lambda sp, x, y: x * sp.log(y),
         mpmath=_xlogy,
         domain=(REAL_LINE, POSITIVE),
-        samples=((0.3, 0.4), (-1.0, 2.0), (1e-9, 1e-9)),
+        samples=((0.3, 0.4), (-1.0, 2.0), (1e-9, 1e-9), (0.0, 0.5)),
         source="definition x*log(y), 0 for x = 0; entropy of a discrete distribution (Cover and Thomas, eq. 2.1)",
         edges="0 wherever x is 0 and y is not NaN, also at y = 0; there the partial by y is 0",
         complex_step=False,

@@ -17,7 +17,7 @@ from typing import Any
 from symdiff.expr import Call, Expr, Name, Number, walk
 from symdiff.render.closed_form import closed_forms
 from symdiff.render.context import Sheet
-from symdiff.render.derivation_model import Derivation, Equation, Term
+from symdiff.render.derivation_model import CHECK_DIGITS, CHECK_NOISE, Derivation, Equation, Term
 from symdiff.render.environment import render
 from symdiff.render.figures import Figure
 from symdiff.render.latex_lines import TEXT_WIDTH, width
@@ -27,7 +27,6 @@ from symdiff.render.text_notation import TextNotation
 from symdiff.trace import Trace
 
 Check = Mapping[str, tuple[float, float]]
-CHECK_DIGITS = 10  # of the numbers in the finite-difference table, so that a difference can be seen
 _BOX = 12  # lines of one box, which cannot be broken over pages
 _GATE, _GATE_WIDTH = 20, 95.0  # characters of a gate on one line, and their width in pt
 _ROWS = 30  # rows of a table that cannot be broken over pages
@@ -190,9 +189,9 @@ def _check_row(
 
 
 def _small(relative: float) -> str:
-    """An error with the two digits it deserves."""
-    if relative == 0 or relative != relative:
-        return "0" if relative == 0 else r"\mathrm{NaN}"
+    """An error with the two digits it deserves, or a bound where it is noise."""
+    if relative < CHECK_NOISE or relative != relative:
+        return r"\mathrm{NaN}" if relative != relative else "< 10^{-6}"
     mantissa, power = f"{relative:.1e}".split("e")
     return rf"{mantissa} \times 10^{{{int(power)}}}"
 

@@ -23,6 +23,8 @@ from symdiff.trace import Trace
 MOST_NODES, MOST_DEPTH = 300, 24  # of a formula that is repeated in the statement
 MOST_ADDED = 4  # numbers written out in a sum
 MOST_TERMS = 24  # terms written out in a sum
+CHECK_DIGITS = 7  # of the numbers in the finite-difference table: what central differences can give everywhere
+CHECK_NOISE = 1e-6  # below this a difference is rounding, which differs between C libraries and would change the text
 
 Mask = tuple[Expr, bool]
 """A condition, and whether it must hold; or the name of a mask step."""

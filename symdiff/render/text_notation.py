@@ -9,7 +9,7 @@ from typing import Any
 from symdiff.expr import Call, Expr, Name
 from symdiff.ops.core import MUL
 from symdiff.render.context import formula_text
-from symdiff.render.derivation_model import Derivation, Equation, Term
+from symdiff.render.derivation_model import CHECK_DIGITS, CHECK_NOISE, Derivation, Equation, Term
 from symdiff.render.figures import Figure
 from symdiff.render.printer import TEXT
 
@@ -171,11 +171,12 @@ class TextNotation:
         """The finite-difference table; long names stand on a line of their own."""
         lines = []
         for row in self.derivation.check:
-            numbers = [self.figure(Figure(value, False, 10)) for value in (row.reverse, row.difference)]
+            numbers = [self.figure(Figure(value, False, CHECK_DIGITS)) for value in (row.reverse, row.difference)]
             start = f"{row.name:<16}" if len(row.name) <= 16 else ""
             if not start:
                 lines += filled(row.name, 2, 2)
-            lines.append(f"  {start:<16}  {numbers[0]:>18}  {numbers[1]:>18}  {row.relative:>10.1e}")
+            relative = "< 1e-6" if row.relative < CHECK_NOISE else f"{row.relative:.1e}"
+            lines.append(f"  {start:<16}  {numbers[0]:>18}  {numbers[1]:>18}  {relative:>10}")
         return lines
 
 
