@@ -100,7 +100,7 @@ def generate(
     program = _program(source, wrt, limits)
     chosen = name or _stem(source)
     written = program.write(Path(folder) / chosen, at=_point(at), dtype=dtype, force=force)  # type: ignore[arg-type]
-    click.echo(str(written))
+    click.echo(str(Path(folder) / chosen))
     if build_it:
         click.echo(pipeline.build_package(written))
 

@@ -106,6 +106,22 @@ def test_common_subexpressions() -> None:
     ]
 
 
+def test_the_result_may_be_a_repeated_step() -> None:
+    tape = for_values(tape_of("u = sin(x); w = sin(x)"))
+    check_tape(tape)
+    assert tape.value == Name("u") and [step.name for step in tape.steps] == ["u"]
+
+
+def test_aliases_are_not_merged() -> None:
+    """Each name that the user gave has its step until the code is printed."""
+    tape = merge_repeated_steps(tape_of("a = x; b = x; a*b"))
+    assert [step.name for step in tape.steps] == ["a", "b", "value"]
+
+
+def test_constant_gradients_are_constants() -> None:
+    assert for_code(full(for_values(tape_of("3*x + y")))).outputs[1:] == (("x", Number(3.0)), ("y", Number(1.0)))
+
+
 def test_what_does_not_commute_is_not_merged() -> None:
     assert len(for_values(tape_of("(x - y) + (y - x)")).steps) == 3
     assert len(for_values(tape_of("x/y + y/x")).steps) == 3

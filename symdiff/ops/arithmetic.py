@@ -216,7 +216,7 @@ OPS = (
         domain=(POSITIVE, REAL_LINE),
         edges="x**0 is 1 for every x; a negative base needs a whole exponent, else NaN; at x = 0 and y > 0 the partial "
         "by y is 0, and by x it is 0 for y > 1, 1 for y = 1, infinite for 0 < y < 1",
-        samples=((0.5, 2.5), (3.0, -1.5), (1.0, 0.0), (1e-3, 3.0), (7.0, 3.0), (1e10, 1e-10)),
+        samples=((0.5, 2.5), (3.0, -1.5), (1.0, 0.0), (2.0, 0.0), (1e-3, 3.0), (7.0, 3.0), (1e10, 1e-10)),
         literal_exponents={"python": repeated_product, "text": lambda _: None, "c": repeated_product_c},
     ),
 )

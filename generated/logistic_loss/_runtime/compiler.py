@@ -268,13 +268,13 @@ def build_shared(
     sets = flag_sets(compiler, vector_functions=vector_functions, statements=statements)
     with _work_dir() as work:
         c_file, library = work / f"{module_name}.c", work / library_name(module_name, api=api)
-        c_file.write_text(source, encoding="utf-8")
         files: tuple[str, ...] = (c_file.name,)
         if api:
-            # A file of its own: the macros of Python.h and of what it includes must not touch names in the source.
-            glue = work / f"{module_name}_cffi.c"
-            _emit(module_name, cdef, glue)
-            files = (f"-I{python_headers()}", *files, glue.name)
+            # The source comes first: the macros of Python.h and of what it includes must not touch names in it.
+            _emit(module_name, cdef, c_file)
+            source = f"{source}\n{c_file.read_text(encoding='utf-8')}"
+            files = (f"-I{python_headers()}", *files)
+        c_file.write_text(source, encoding="utf-8")
         failures = []
         for flags in sets:
             link = libraries(flags, vector_functions)
@@ -313,9 +313,8 @@ def _emit(module_name: str, cdef: str, c_file: Path) -> None:
     except ImportError as error:
         raise CompileError(f"compiled kernels need the package cffi: {error}") from error
     ffi.cdef(cdef)
-    declarations = f"#include <stddef.h>\n{cdef}"
-    ffi.set_source(module_name, declarations)
-    recompiler.make_c_source(ffi, module_name, declarations, str(c_file))
+    ffi.set_source(module_name, "")
+    recompiler.make_c_source(ffi, module_name, "", str(c_file))
 
 
 def _compile(command: list[str], work: Path, c_file: Path, timeout: float) -> CompileError | None:
