@@ -204,15 +204,16 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
         const double *restrict sd_in_14 = in[14] + b * in_step[14];
         const double *restrict sd_in_15 = in[15] + b * in_step[15];
         double *restrict sd_out_0 = out[0] + b * SD_BLOCK;
-        double outside[SD_BLOCK], any = 0.0;
+        double outside[SD_BLOCK];
+        int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
             outside[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
                 sd_in_5[i], sd_in_6[i], sd_in_7[i], sd_in_8[i], sd_in_9[i], sd_in_10[i], sd_in_11[i], sd_in_12[i],
                 sd_in_13[i], sd_in_14[i], sd_in_15[i], &sd_out_0[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
-            any += outside[i];
-        if (any != 0.0)
+            any |= outside[i] != 0.0;
+        if (any)
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (outside[i] != 0.0)
                     (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
@@ -526,7 +527,8 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
         double *restrict sd_out_14 = out[14] + b * SD_BLOCK;
         double *restrict sd_out_15 = out[15] + b * SD_BLOCK;
         double *restrict sd_out_16 = out[16] + b * SD_BLOCK;
-        double outside[SD_BLOCK], any = 0.0;
+        double outside[SD_BLOCK];
+        int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
             outside[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
@@ -535,8 +537,8 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
                 &sd_out_4[i], &sd_out_5[i], &sd_out_6[i], &sd_out_7[i], &sd_out_8[i], &sd_out_9[i], &sd_out_10[i],
                 &sd_out_11[i], &sd_out_12[i], &sd_out_13[i], &sd_out_14[i], &sd_out_15[i], &sd_out_16[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
-            any += outside[i];
-        if (any != 0.0)
+            any |= outside[i] != 0.0;
+        if (any)
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (outside[i] != 0.0)
                     (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],

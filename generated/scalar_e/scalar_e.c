@@ -243,14 +243,15 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
         double *restrict sd_out_0 = out[0] + b * SD_BLOCK;
         double *restrict sd_out_1 = out[1] + b * SD_BLOCK;
         double *restrict sd_out_2 = out[2] + b * SD_BLOCK;
-        double outside[SD_BLOCK], any = 0.0;
+        double outside[SD_BLOCK];
+        int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
             outside[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i],
                 &sd_out_2[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
-            any += outside[i];
-        if (any != 0.0)
+            any |= outside[i] != 0.0;
+        if (any)
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (outside[i] != 0.0)
                     (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i],
