@@ -25,7 +25,7 @@ from symdiff.pipeline import Formula, Limits, Program
 
 _REFERENCE = re.compile(r".+\.py:[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|nan)")
-_LIMIT_NAMES = ("length", "depth", "steps", "name")
+_LIMIT_NAMES = ("length", "depth", "steps", "name", "power")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -61,6 +61,9 @@ def main() -> None:
     """
 
 
+_DASHES = {"ignore_unknown_options": True}  # a formula may begin with a minus sign: -x**2 is no option
+
+
 def _formula_options(command: F) -> F:
     """What every command that reads a formula takes."""
     command = click.option(
@@ -75,7 +78,7 @@ def _formula_options(command: F) -> F:
 _at_option = click.option("--at", metavar="K=V,...|FILE.toml", help="A number for every input.")
 
 
-@main.command()
+@main.command(context_settings=_DASHES)
 @_formula_options
 @click.option("--name", help="Name of the package; by default the file's stem, or `formula`.")
 @click.option(
@@ -98,14 +101,14 @@ def generate(
 ) -> None:
     """Write a package DIR/NAME: Python, C, header, derivation, builder, self-check."""
     program = _program(source, wrt, limits)
-    chosen = name or _stem(source)
+    chosen = pipeline.package_directory(_stem(source) if name is None else name)
     written = program.write(Path(folder) / chosen, at=_point(at), dtype=dtype, force=force)  # type: ignore[arg-type]
     click.echo(str(Path(folder) / chosen))
     if build_it:
         click.echo(pipeline.build_package(written))
 
 
-@main.command()
+@main.command(context_settings=_DASHES)
 @_formula_options
 @_at_option
 @click.option("--format", "style", type=click.Choice(["text", "md", "tex", "pdf"]), default="text", show_default=True)
@@ -123,7 +126,7 @@ def derive(
     """Show the derivation, every step; with --at also every number."""
     if fragment and style != "tex":
         raise click.UsageError("--fragment goes with --format tex")
-    program, point, name = _program(source, wrt, limits), _point(at), _stem(source)
+    program, point, name = _program(source, wrt, limits), _point(at), _title(source)
     if style == "pdf":
         if output is None and sys.stdout.isatty():
             raise click.UsageError("a PDF does not belong on a terminal; name a file with -o FILE.pdf")
@@ -135,7 +138,7 @@ def derive(
         _emit(render(point, name=name), output)
 
 
-@main.command()
+@main.command(context_settings=_DASHES)
 @_formula_options
 @_at_option
 @click.option("--before", metavar="NAME", help="The state of all adjoints just before NAME sends its own back.")
@@ -150,7 +153,7 @@ def trace(
     click.echo(json.dumps(shown.json(), indent=1, allow_nan=False) if as_json else str(shown).rstrip("\n"))
 
 
-@main.command()
+@main.command(context_settings=_DASHES)
 @_formula_options
 @_at_option
 @click.option(
@@ -209,6 +212,14 @@ def _stem(source: str) -> str:
     if source.endswith(".sd"):
         return Path(source).stem
     return source.rsplit(":", 1)[1] if _REFERENCE.fullmatch(source) else "formula"
+
+
+def _title(source: str) -> str:
+    """The stem where it is an identifier: a derivation needs no name that a package could have."""
+    try:
+        return pipeline.package_directory(_stem(source))
+    except SymdiffError:
+        return "formula"
 
 
 def _limits(given: tuple[str, ...]) -> Limits:

@@ -15,6 +15,7 @@ SymPy form of a formula, and the op table is proved against SymPy's derivatives 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -77,6 +78,11 @@ class Number(Expr):
     value: float
     symbol: str | None = None
     span: Span | None = field(default=None, compare=False)
+    # 0.0 == -0.0, and 1/0.0 is not 1/-0.0: two numbers are the same expression only with the same sign
+    negative: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "negative", math.copysign(1.0, self.value) < 0)
 
 
 @dataclass(frozen=True, slots=True)

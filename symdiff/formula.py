@@ -29,6 +29,7 @@ class Limits:
     depth: int = 400  # nested brackets, powers, signs
     steps: int = 200_000  # elementary steps after helpers are inlined
     name: int = 200  # characters of one name
+    power: int = 1_000_000  # size of a constant exponent
 
     def raised(self, **fields: int) -> Limits:
         """A copy with some fields changed."""

@@ -49,6 +49,8 @@ class _Linearizer:
             return call
         if all(is_constant(arg) for arg in args):
             return self._constant(call)
+        if call.op == "pow" and is_constant(call.args[1]):
+            self._check_power(call)
         if len(self.steps) >= self.formula.limits.steps:
             raise UnsupportedError(
                 f"the formula has more than {self.formula.limits.steps} steps; raise the limit `steps` to accept it",
@@ -60,6 +62,15 @@ class _Linearizer:
         if self.constants and all(part.id in self.constants for part in walk(call) if isinstance(part, Name)):
             self.constants[name] = self._checked(substitute(call, self.constants), call.span)
         return Name(name)
+
+    def _check_power(self, call: Call) -> None:
+        exponent = constant_value(call.args[1])
+        if abs(exponent) > self.formula.limits.power:
+            raise UnsupportedError(
+                f"the exponent {exponent:g} is beyond {self.formula.limits.power}; raise the limit `power` to accept it",
+                text=self.formula.source,
+                at=call.span[0] if call.span else 0,
+            )
 
     def _constant(self, call: Call) -> Expr:
         value = self._checked(call, call.span)

@@ -209,7 +209,9 @@ class Program:
             if backend == "c":
                 raise
             warnings.warn(
-                f"using NumPy, because the C kernel cannot be built: {error.headline}", RuntimeWarning, stacklevel=2
+                f"using NumPy, because the C kernel cannot be built: {error.headline.splitlines()[0]}",
+                RuntimeWarning,
+                stacklevel=2,
             )
             return self._numpy_kernel(dtype)
 
@@ -329,4 +331,5 @@ __all__ = [
     "formula",
     "formula_from_reference",
     "gradient",
+    "package_directory",
 ]

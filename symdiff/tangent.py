@@ -30,7 +30,7 @@ def tangent(tape: Tape, wrt: Iterable[str]) -> Tape:
     steps: list[Step] = []
     for step in tape.steps:
         steps.append(step)
-        derivative = directional(step.expr, dots, Name(step.name))
+        derivative = directional(step.expr, dots, Name(step.name) if step.into is None else None)
         if is_zero(derivative):
             continue
         dot = namer.fresh(f"{step.target}_dot") if step.into is None else dots.get(step.into)

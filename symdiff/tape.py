@@ -92,6 +92,11 @@ class Note:
     name: str
     kept: str | None
 
+    @property
+    def text(self) -> str:
+        """As headers of generated files say it."""
+        return f"({self.n}) {self.name} = {self.kept}" if self.kept else f"({self.n}) {self.name} is not used"
+
 
 @dataclass(frozen=True)
 class Tape:

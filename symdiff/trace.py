@@ -147,9 +147,10 @@ class Trace:
         waiting = {variable: tuple(steps) for variable, steps in pending.items()}
         return State(name, float(self._values[self.bars[name]]), done, waiting, self.bars)
 
-    def frontier(self) -> Iterator[State]:
+    def frontier(self, most: int = 16) -> Iterator[State]:
         """The state before every step, in the order of the reverse sweep, of what matters to it: the step's own
-        adjoint and those that are half accumulated, with what these still wait for. One pass over the tape.
+        adjoint and those that are half accumulated, with what these still wait for. One pass over the tape. Of a
+        variable that waits for many contributions, the next `most` are given.
         """
         receivers = {bar: variable for variable, bar in self.bars.items()}
         coming: dict[str, list[Step]] = {}
@@ -162,7 +163,7 @@ class Trace:
         send = next(sends, None)
         for name in self.reverse_order:
             adjoint = float(self._values[self.bars[name]])
-            pending = {variable: tuple(coming[variable][made[variable] :]) for variable in half}
+            pending = {variable: tuple(coming[variable][made[variable] : made[variable] + most]) for variable in half}
             yield State(name, adjoint, {**half, name: adjoint}, pending, self.bars)
             while send is not None and send.step.of == name:
                 variable = receivers[send.step.target]

@@ -14,12 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from symdiff.errors import BuildError, SymdiffError, quoted
+from symdiff.reserved import C_KEYWORDS
 
 _LONGEST = 64
-_C_KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while".split()
-)
 # Names that would hide a module which the package needs, or whose files are special somewhere.
 _TAKEN = frozenset("numpy cffi pycparser symdiff readme con prn aux nul".split())
 # Runs the package's own builder. The package is found by its file, so that nothing beside it can stand in for a module.
@@ -51,7 +48,7 @@ def _refused(name: str) -> str:
     """Why not; empty if the name is fine."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or len(name) > _LONGEST:
         return "it is too long" if len(name) > _LONGEST else "it is not an identifier" if name else "it is empty"
-    if keyword.iskeyword(name) or name in _C_KEYWORDS:
+    if keyword.iskeyword(name) or name in C_KEYWORDS:
         return "it is a keyword of " + ("Python" if keyword.iskeyword(name) else "C")
     if name in sys.stdlib_module_names or name.lower() in _TAKEN:
         return "it would hide something of that name"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from symdiff.expr import call
+from symdiff.expr import Number, call
 from symdiff.ops.core import ONE, ZERO, V, X, unary
 
 SQRT_HALF = 0.7071067811865476  # nearest float64 to 1/sqrt(2)
 ONE_OVER_SQRT_TWO_PI = 0.3989422804014327  # nearest float64 to 1/sqrt(2 pi)
+_SQRT_HALF = Number(SQRT_HALF, "sqrt(0.5)")
+_ONE_OVER_SQRT_TWO_PI = Number(ONE_OVER_SQRT_TWO_PI, "(1/sqrt(2*pi))")
 
 
 def _sigmoid(mp: Any, x: Any) -> Any:
@@ -66,7 +68,7 @@ OPS = (
     ),
     unary(
         "gelu",
-        0.5 * call("erfc", -(X * SQRT_HALF)) + X * (ONE_OVER_SQRT_TWO_PI * call("exp", -0.5 * call("square", X))),
+        0.5 * call("erfc", -(X * _SQRT_HALF)) + X * (_ONE_OVER_SQRT_TWO_PI * call("exp", -0.5 * call("square", X))),
         gate="Gaussian error linear unit",
         python="gelu",
         c="sd_gelu",

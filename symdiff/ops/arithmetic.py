@@ -45,10 +45,9 @@ def repeated_product(exponent: float) -> Spelling | None:
         return function("np.sqrt")
     if exponent not in (2.0, 3.0, 4.0, -2.0, -3.0, -4.0):
         return None
-    product = "*".join(["{0}"] * int(abs(exponent)))
-    if exponent > 0:
-        return Spelling(product, MUL, (MUL + 1, LOOSE))
-    return Spelling(f"1/({product})", MUL, (MUL + 1, LOOSE))
+    # 1/x/x, not 1/(x*x): the product leaves the range of float64 where the result is still in it
+    text = "*".join(["{0}"] * int(exponent)) if exponent > 0 else "1" + "/{0}" * int(-exponent)
+    return Spelling(text, MUL, (MUL + 1, LOOSE))
 
 
 def repeated_product_c(exponent: float) -> Spelling | None:

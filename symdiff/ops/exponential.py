@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from symdiff.expr import call
+from symdiff.expr import Number, call
 from symdiff.ops.core import (
     ATOM,
     LOOSE,
@@ -23,6 +23,7 @@ from symdiff.ops.core import (
 )
 
 LN2, LN10 = 0.6931471805599453, 2.302585092994046  # nearest float64 to log 2 and log 10
+_LN2, _LN10 = Number(LN2, "log(2)"), Number(LN10, "log(10)")
 
 
 def _real_log(mp: Any, x: Any) -> Any:
@@ -81,7 +82,7 @@ OPS = (
     ),
     unary(
         "log2",
-        1.0 / (X * LN2),
+        1.0 / (X * _LN2),
         gate="binary logarithm",
         domain=POSITIVE,
         latex=r"\log_{2}",
@@ -93,7 +94,7 @@ OPS = (
     ),
     unary(
         "log10",
-        1.0 / (X * LN10),
+        1.0 / (X * _LN10),
         gate="decimal logarithm",
         domain=POSITIVE,
         latex=r"\log_{10}",

@@ -8,7 +8,7 @@ from typing import Any
 from symdiff.expr import Number, call
 from symdiff.ops.core import LOOSE, POSITIVE, POWER, REAL_LINE, Op, Spelling, V, X, Y, function, unary
 
-TWO_OVER_SQRT_PI = Number(1.1283791670955126)  # 2/sqrt(pi), nearest float64
+TWO_OVER_SQRT_PI = Number(1.1283791670955126, "(2/sqrt(pi))")  # 2/sqrt(pi), nearest float64
 
 
 def _mp_polygamma(mp: Any, order: Any, x: Any) -> Any:

@@ -47,7 +47,11 @@ def share_subexpressions(tape: Tape) -> Tape:
     counts: Counter[Expr] = Counter()
     for step in tape.steps:
         if step.role != PRIMAL:
-            counts.update(part for part in walk(step.expr) if isinstance(part, Call) and part.op not in _CHEAP)
+            for part in walk(step.expr):
+                if isinstance(part, Call) and part.op not in _CHEAP:
+                    counts[part] += 1
+                if isinstance(part, Call) and part.op == "square":  # spelled a*a: its operand is written twice
+                    counts.update(arg for arg in part.args if isinstance(arg, Call) and arg.op not in _CHEAP)
     namer = Namer(tape.bound_names())
     steps: list[Step] = []
     shared: dict[Expr, str] = {}

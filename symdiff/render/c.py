@@ -12,6 +12,7 @@ after the other.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -75,11 +76,22 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "helpers": helpers,
         "sincos": any(made["pairs"] for made in contexts),
         "sincos_helper": _helper("sincos", functions[-1].real, suffix, words),
+        "facts": _facts(functions[-1]),
         "vector_prototypes": [_prototype(name, functions[-1].real, suffix) for name in vector],
         "block": 64 if arrays <= 128 else 16,
     }
     source, header = render("c", "module.c.j2", **context), render("c", "module.h.j2", **context)
     return CSource(source, header, sheet.name, tuple(name + suffix for name in vector), statements)
+
+
+def _facts(function: Function) -> list[str]:
+    """Inputs, outputs and what the passes took out, for the header of the file."""
+    tape = function.tape
+    lines = [f"Inputs, scalars: {', '.join(function.inputs)}"]
+    lines.append("Outputs, scalars: the value" + "".join(f", d value / d {label}" for label, _ in tape.outputs[1:]))
+    if tape.notes:
+        lines.append("Steps left out of the code: " + "; ".join(note.text for note in tape.notes))
+    return [part for line in lines for part in textwrap.wrap(line, 110)]
 
 
 def _helpers(sheet: Sheet, tape: Tape, words: Words) -> list[str]:

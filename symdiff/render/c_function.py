@@ -123,7 +123,7 @@ def _function_names(prefix: str) -> frozenset[str]:
 
 def fused(function: Function) -> dict[str, Any]:
     """Template context of a function whose body is one inline function."""
-    pairs = _sine_cosine_pairs(function.tape)
+    pairs = _sine_cosine_pairs(function)
     inputs, outputs, real = function.inputs, function.outputs, function.real
     body, fast = f"sd_{function.kind}_body", ["const int sd_fast"] if pairs else []
     at_in = [f"sd_in_{k}[i]" for k in range(len(inputs))]
@@ -196,14 +196,15 @@ def _uses_pair(step: Step, name: str) -> bool:
     )
 
 
-def _sine_cosine_pairs(tape: Tape) -> dict[str, tuple[str, str]]:
-    """Variables of which both sine and cosine are needed, with names for the two (no user's name begins with sd_)."""
+def _sine_cosine_pairs(function: Function) -> dict[str, tuple[str, str]]:
+    """Variables of which both sine and cosine are needed, with names for the two."""
     seen: dict[str, set[str]] = {}
-    for step in tape.steps:
+    for step in function.tape.steps:
         for part in walk(step.expr):
             if isinstance(part, Call) and part.op in ("sin", "cos") and isinstance(part.args[0], Name):
                 seen.setdefault(part.args[0].id, set()).add(part.op)
-    return {name: (f"sd_sin_{name}", f"sd_cos_{name}") for name, both in seen.items() if len(both) == 2}
+    pairs = [name for name, both in seen.items() if len(both) == 2]
+    return {name: (function.namer.fresh(f"sd_sin_{name}"), function.namer.fresh(f"sd_cos_{name}")) for name in pairs}
 
 
 def wrapped(opening: str, items: Iterable[str], closing: str, indent: int, between: str = ", ", column: int = 0) -> str:

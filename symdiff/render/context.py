@@ -16,6 +16,7 @@ from symdiff.tape import PRIMAL, SEED, Step, Tape
 
 _LONGEST_COMMAND = 100  # characters of a formula inside a command
 _LONGEST = 400  # operations; a longer formula is not repeated in headers
+_LONGEST_FILE = 20_000  # and one longer than this is not printed at all
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,27 @@ class Sheet:
 
     @cached_property
     def is_long(self) -> bool:
-        """Whether the formula is too long to be repeated."""
-        return sum(size(statement.expr) for statement in self.formula.statements) > _LONGEST
+        """Whether the formula is too long to be repeated in headers."""
+        return self._size > _LONGEST
+
+    @cached_property
+    def has_file(self) -> bool:
+        """Whether the formula is printed to a file of its own; printing takes more than linear time in its depth."""
+        return self._size <= _LONGEST_FILE
+
+    @cached_property
+    def _size(self) -> int:
+        return sum(size(statement.expr) for statement in self.formula.statements)
 
     @cached_property
     def formula_lines(self) -> list[str]:
-        """The formula printed again from its tree, one statement a line; long ones are only counted."""
+        """The formula for headers; long ones are only counted."""
+        return [f"a formula of {len(self.people.primal)} steps"] if self.is_long else self.formula_file
+
+    @cached_property
+    def formula_file(self) -> list[str]:
+        """The formula printed again from its tree, one statement a line."""
         formula = self.formula
-        if self.is_long:
-            return [f"a formula of {len(self.people.primal)} steps"]
         lines = [f"{given.name}: {_declaration(given.constant, given.default)}" for given in self._declared]
         for helper in formula.helpers.values():
             lines.append(
@@ -60,10 +73,19 @@ class Sheet:
             lines.append(text if statement.name is None else f"{statement.name} = {text}")
         return lines
 
-    @property
+    @cached_property
     def _declared(self) -> list[Input]:
-        needed = any(given.constant or given.default is not None for given in self.formula.declared)
-        return list(self.formula.declared) if needed else []
+        """What must be declared, so that the printed text gives the same inputs in the same order: all or nothing."""
+        declared = self.formula.declared
+        named = {statement.name for statement in self.formula.statements}
+        used = dict.fromkeys(
+            part.id
+            for statement in self.formula.statements
+            for part in walk(statement.expr)
+            if isinstance(part, Name) and part.id not in named
+        )
+        plain = all(not given.constant and given.default is None for given in declared)
+        return [] if plain and list(used) == [given.name for given in declared] else list(declared)
 
     @cached_property
     def command(self) -> str:
@@ -136,7 +158,7 @@ def line_comment(step: Step, primal: dict[str, Step]) -> str:
     if step.role == PRIMAL or step.of is None:
         return f"({step.label})"
     source = primal.get(step.of)
-    if source is None or isinstance(source.expr, Name):
+    if source is None:
         return f"({step.label}) from {step.of}"
     shown = TEXT(source.expr)
     return f"({step.label}) from {source.name} = {shown}" if len(shown) <= 60 else f"({step.label}) from {source.name}"

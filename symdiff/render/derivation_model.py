@@ -96,7 +96,8 @@ class Derivation:
         self.exact = None if trace is None else Exactness(trace)
         self.check = [CheckRow(name, *pair) for name, pair in (check or {}).items()] if trace else []
         value = self.tape.value
-        self.output = value.id if isinstance(value, Name) else self.tape.primal[-1].name
+        self.primal, self.backward = self.tape.primal, self.tape.reverse  # each walks the tape, so once
+        self.output = value.id if isinstance(value, Name) else self.primal[-1].name
         self.bars = dict(self.tape.bars)
         self.variables = {bar: name for name, bar in self.bars.items()}
         shown = sheet.kind == "gradient"
@@ -113,15 +114,14 @@ class Derivation:
     def forward(self) -> list[Equation]:
         """The forward sweep."""
         return [
-            Equation(step.label, step.name, (Term(step.expr),), self._value(Name(step.name)))
-            for step in self.tape.primal
+            Equation(step.label, step.name, (Term(step.expr),), self._value(Name(step.name))) for step in self.primal
         ]
 
     @cached_property
     def sends(self) -> dict[str, list[Step]]:
         """Primal step -> what it sends back, in the order of its operands."""
         found: dict[str, list[Step]] = {}
-        for step in self.tape.reverse:
+        for step in self.backward:
             if step.role == ADJOINT and step.of is not None:
                 found.setdefault(step.of, []).append(step)
         return found
@@ -130,7 +130,7 @@ class Derivation:
     def local_rows(self) -> list[LocalRow]:
         """Local derivatives of every step on the way back, in forward order."""
         rows = []
-        for primal in self.tape.primal:
+        for primal in self.primal:
             sends = self.sends.get(primal.name, [])
             for step, masks in zip(sends, self._sides(primal, len(sends)), strict=True):
                 assert step.local is not None and step.receiver is not None
@@ -171,10 +171,10 @@ class Derivation:
         found = []
         waiting: dict[str, list[Step]] = {}
         total: dict[str, int] = {}
-        for step in self.tape.reverse:
+        for step in self.backward:
             if step.into is not None:
                 total[step.into] = total.get(step.into, 0) + 1
-        for step in self.tape.reverse:
+        for step in self.backward:
             if step.role == SEED:
                 found.append(Equation("", step.name, (Term(step.expr),), (), role=SEED))
             elif step.role == SHARED:
@@ -196,11 +196,17 @@ class Derivation:
     @cached_property
     def gradient(self) -> list[Equation]:
         """One line a variable; `left` is the variable, the terms are what its adjoint consists of."""
+        made: dict[str, list[Step]] = {}
+        for step in self.backward:
+            if step.role == ADJOINT:
+                made.setdefault(step.target, []).append(step)
         found = []
         for name, expr in self.tape.outputs[1:]:
-            made = [step for step in self.tape.reverse if step.target == self.bars.get(name) and step.role == ADJOINT]
-            terms = tuple(self.term(step) for step in made) if isinstance(expr, Name) else (Term(expr),)
-            found.append(Equation("", name, terms, self._value(expr), role="gradient"))
+            terms: tuple[Term, ...] = (Term(expr),)
+            more = 0
+            if isinstance(expr, Name):
+                terms, more = self._shortened(made.get(self.bars.get(name, ""), []))
+            found.append(Equation("", name, terms, self._value(expr), more=more, role="gradient"))
         return found
 
     def contribution(self, step: Step) -> Term:
@@ -231,17 +237,20 @@ class Derivation:
 
     @cached_property
     def _shared(self) -> set[Expr]:
-        return {Name(step.name) for step in self.tape.reverse if step.role == SHARED}
+        return {Name(step.name) for step in self.backward if step.role == SHARED}
 
     def _sum(self, bar: str, made: list[Step]) -> Equation:
-        shown = made if len(made) <= MOST_TERMS else [*made[:3], made[-1]]
         links = self._value(Name(bar))
         if self.exact is not None and len(made) <= MOST_ADDED:
             figures = tuple(self.exact.figure(Name(step.name)) for step in made)
             links = (Link(figures, all(f.exact for f in figures), "add"), *links)
-        return Equation(
-            "", bar, tuple(self.term(step) for step in shown), links, more=len(made) - len(shown), role="sum"
-        )
+        terms, more = self._shortened(made)
+        return Equation("", bar, terms, links, more=more, role="sum")
+
+    def _shortened(self, made: list[Step]) -> tuple[tuple[Term, ...], int]:
+        """What some contributions add up to, and how many are left out of the middle of a long sum."""
+        shown = made if len(made) <= MOST_TERMS else [*made[:3], made[-1]]
+        return tuple(self.term(step) for step in shown), len(made) - len(shown)
 
     def _value(self, expr: Expr) -> tuple[Link, ...]:
         if self.exact is None:
@@ -265,7 +274,7 @@ class Derivation:
     @cached_property
     def ops(self) -> list[str]:
         """Ops of the tape, in order of appearance."""
-        calls = (part for step in self.tape.primal for part in walk(step.expr) if isinstance(part, Call))
+        calls = (part for step in self.primal for part in walk(step.expr) if isinstance(part, Call))
         return list(dict.fromkeys(call.op for call in calls))
 
     @cached_property
@@ -274,9 +283,7 @@ class Derivation:
         if self.sheet.kind != "gradient":
             return []
         varying = {
-            step.expr.op
-            for step in self.tape.primal
-            if isinstance(step.expr, Call) and not is_constant(step.expr.args[-1])
+            step.expr.op for step in self.primal if isinstance(step.expr, Call) and not is_constant(step.expr.args[-1])
         }
         letters = ("x", "y", "z")
         found = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from symdiff.expr import Call, Expr, Number
 from symdiff.ops import TABLE
@@ -60,6 +61,7 @@ _NOTHING = frozenset(
 )
 
 
+@lru_cache(maxsize=8192)
 def width(text: str) -> float:
     """Width of a formula in pt at 11 pt, on the high side; a fraction counts as its wider half."""
     tokens = _TOKEN.findall(text)

@@ -131,15 +131,20 @@ class LatexNotation:
         if len(parts) == 1:
             return parts[0]
         lines: list[str] = []
+        used = 0.0  # of the last line; its pieces add up
         for k, part in enumerate(parts):
             joined = part[0] if k == 0 else f"- {part[0][1:]}" if part[0].startswith("-") else f"+ {part[0]}"
             if equation.more and k == len(parts) - 1:
                 joined = r"+ \cdots " + joined
-            if lines and width(lines[-1] + joined) <= room:
+            if lines and used + width(joined) <= room:
                 lines[-1] += " " + joined
+                used += width(joined)
             else:
                 lines.append(joined)
-            lines.extend(part[1:])
+                used = width(joined)
+            if len(part) > 1:
+                lines.extend(part[1:])
+                used = width(part[-1])
         return lines
 
     def sign(self, equation: Equation) -> str:

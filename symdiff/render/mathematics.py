@@ -13,24 +13,23 @@ from typing import Any
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, is_constant
 from symdiff.ops import COMPARE_OPS, TABLE, Spelling
-from symdiff.ops.activation import ONE_OVER_SQRT_TWO_PI, SQRT_HALF
 from symdiff.ops.core import ADD, ATOM, COMPARE, LOOSE, MUL, POWER, infix, latex_function
 from symdiff.ops.evaluate import constant_value
-from symdiff.ops.exponential import LN2, LN10
-from symdiff.ops.special import TWO_OVER_SQRT_PI
 from symdiff.render.figures import literal
 from symdiff.render.printer import Printer
 
 _TALL = (r"\frac", r"\begin", r"\sqrt", r"\left", r"\big")
 _POWERS = frozenset({"sin", "cos", "tan", "sinh", "cosh", "tanh"})  # \sin^{2}(x) is how people write it
-CONSTANTS = {
-    TWO_OVER_SQRT_PI.value: (r"\frac{2}{\sqrt{\pi}}", POWER - 1),
-    SQRT_HALF: (r"\frac{1}{\sqrt{2}}", POWER - 1),
-    ONE_OVER_SQRT_TWO_PI: (r"\frac{1}{\sqrt{2 \pi}}", POWER - 1),
-    LN2: (r"\log(2)", POWER - 1),
-    LN10: (r"\log(10)", POWER - 1),
+SYMBOLS = {
+    "pi": (r"\pi", ATOM),
+    "(2/sqrt(pi))": (r"\frac{2}{\sqrt{\pi}}", POWER - 1),
+    "sqrt(0.5)": (r"\frac{1}{\sqrt{2}}", POWER - 1),
+    "(1/sqrt(2*pi))": (r"\frac{1}{\sqrt{2 \pi}}", POWER - 1),
+    "log(2)": (r"\log(2)", POWER - 1),
+    "log(10)": (r"\log(10)", POWER - 1),
 }
-"""Constants that the op table brings in as float64; a formula's own literals stay digits."""
+"""Symbols of numbers: `pi`, and what the rules of the op table say for theirs. A formula's own literals have none, and
+stay digits even where they are the same float64."""
 
 _RIVALS = {"sigmoid": "sigma", "gamma": "Gamma", "lgamma": "Gamma", "digamma": "psi", "polygamma": "psi"}
 _HALF_OF = Spelling(r"\frac{{1}}{{2 \, {1}}}", POWER - 1, (LOOSE, MUL + 1))
@@ -63,7 +62,7 @@ class MathPrinter(Printer):
     functions  names of the formula's own helpers
     instead    spellings that differ from the op table's in this document
     flat       no line breaks inside (`cases`), for the cells of a Markdown table
-    constants  named constants are printed by name
+    constants  a local derivative, not the user's text: written as people write one
     """
 
     functions: Mapping[str, str] = field(default_factory=dict)
@@ -83,11 +82,7 @@ class MathPrinter(Printer):
     def number_piece(self, leaf: Number) -> tuple[str, int]:
         """A literal in full."""
         if leaf.symbol is not None:
-            return "\\" + leaf.symbol, ATOM
-        if self.constants and leaf.value in CONSTANTS:
-            return CONSTANTS[leaf.value]
-        if self.constants and -leaf.value in CONSTANTS:
-            return "-" + CONSTANTS[-leaf.value][0], ADD
+            return SYMBOLS[leaf.symbol]
         return signed(*literal(leaf.value))
 
     def _leaf(self, leaf: Name | Number) -> tuple[Any, int]:

@@ -48,7 +48,7 @@ def package_files(sheet: Sheet, texts: Mapping[str, str]) -> dict[str, str]:
     files = {
         "__init__.py": render("python", "package.py.j2", **common),
         f"{name}_numpy.py": python_module(sheet),
-        **({} if sheet.is_long else {f"{name}.sd": "\n".join(sheet.formula_lines) + "\n"}),
+        **({f"{name}.sd": "\n".join(sheet.formula_file) + "\n"} if sheet.has_file else {}),
         f"{name}.c": made.source,
         f"{name}.h": made.header,
         **texts,

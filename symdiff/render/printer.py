@@ -43,7 +43,7 @@ class Printer:
     def _leaf(self, leaf: Name | Number) -> tuple[Any, int]:
         if isinstance(leaf, Name):
             return self.names.get(leaf.id, leaf.id), ATOM
-        return leaf, NEG if leaf.value < 0 else ATOM
+        return leaf, NEG if leaf.negative else ATOM
 
     def _node(self, call: Call, args: list[tuple[Any, int]]) -> tuple[str, int]:
         if self.replaced is not None and call in self.replaced:
@@ -78,7 +78,8 @@ def plain_number(number: Number, alone: bool = False) -> str:
     if number.symbol is not None:
         return number.symbol
     value = number.value
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    whole = value.is_integer() and abs(value) < 1e15 and not (value == 0.0 and number.negative)
+    return str(int(value)) if whole else repr(value)
 
 
 def size(expr: Expr) -> int:

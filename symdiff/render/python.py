@@ -17,7 +17,7 @@ from symdiff.render.context import Sheet, first_contributions, identifiers, line
 from symdiff.render.environment import render
 from symdiff.render.names import PYTHON_RESERVED, mangled
 from symdiff.render.printer import Printer, plain_number
-from symdiff.tape import Step, Tape
+from symdiff.tape import Tape
 
 _COMMENT_COLUMN = 44
 _LINE = 100  # characters of a statement before it is broken
@@ -31,7 +31,7 @@ def python_module(sheet: Sheet) -> str:
     printer = Printer("python", names, _number, {})
     used = _helpers_used(tape)
     inputs = [names[given.name] for given in tape.inputs]
-    value, *gradients = _results(tape, printer)
+    value, *gradients = _results(tape, printer, sheet.dtype)
     forward = Tape(tape.inputs, tape.primal, tape.outputs[:1])
     return render(
         "python",
@@ -51,7 +51,8 @@ def python_module(sheet: Sheet) -> str:
         whole=any("_whole(" in text for text in (value, *gradients)),
         result=_returned(value, gradients),
         fields=list(mangled(tape.wrt, PYTHON_RESERVED - {"value", "gradient"}).values()),
-        notes=[_note(note.n, note.name, note.kept) for note in tape.notes],
+        notes=[note.text for note in tape.notes],
+        outputs=["value: scalar"] + [f"derivative by {label}: scalar" for label, _ in tape.outputs[1:]],
     )
 
 
@@ -90,40 +91,36 @@ def _lines(tape: Tape, printer: Printer, names: dict[str, str], whole: Tape | No
     whole = whole or tape
     first = first_contributions(whole)
     primal = {step.name: step for step in whole.primal}
-    plain_first: set[str] = (
-        set()
-    )  # accumulators whose first contribution is another variable: adding in place would change that
     lines = []
     for step in tape.steps:
         target, text = names[step.target], printer(step.expr)
         if step.into is not None and step.name not in first:
-            code = f"{target} = {target} + {text}" if step.into in plain_first else f"{target} += {text}"
-            if text.startswith("-") and step.into in plain_first:
-                code = f"{target} = {target} - {text[1:]}" if _simple(step.expr) else f"{target} = {target} + ({text})"
+            code = f"{target} += {text}"
+        elif step.into is not None and isinstance(step.expr, Name):
+            code = f"{target} = +{text}"  # a copy: what is added in place later must not change the other variable
         else:
             code = f"{target} = {text}"
-            if step.into is not None and not isinstance(step.expr, Call):
-                plain_first.add(step.into)
         lines.append(f"{code.ljust(_COMMENT_COLUMN)}  # {line_comment(step, primal)}")
     return lines
 
 
-def _simple(expr: Expr) -> bool:
-    return isinstance(expr, Call) and expr.op == "neg" and isinstance(expr.args[0], Name)
+def _results(tape: Tape, printer: Printer, dtype: str) -> list[str]:
+    """The outputs as new arrays of the common shape.
 
-
-def _results(tape: Tape, printer: Printer) -> list[str]:
-    """The outputs as new arrays: a constant, or a name that is another array's, is written out in full."""
-    made: dict[str, list[Step]] = {}
+    A step that works something out of the inputs has made such an array. A number, another name for an array, and in
+    float32 whatever NumPy's own float64 numbers may have widened, is written out in full.
+    """
+    whole = {given.name for given in tape.inputs}
+    fresh: set[str] = set()
     for step in tape.steps:
-        made.setdefault(step.target, []).append(step)
-    return [_result(made.get(expr.id, []) if isinstance(expr, Name) else [], expr, printer) for _, expr in tape.outputs]
+        if not whole.isdisjoint(step.operands):
+            whole.add(step.target)
+            if isinstance(step.expr, Call) or step.into is not None:
+                fresh.add(step.target)
+    return [_result(dtype == "float64" and isinstance(e, Name) and e.id in fresh, e, printer) for _, e in tape.outputs]
 
 
-def _result(made: list[Step], expr: Expr, printer: Printer) -> str:
-    if not isinstance(expr, Name):
-        return f"np.full({_SHAPE}, {printer(expr)})"
-    fresh = bool(made) and (isinstance(made[0].expr, Call) or len(made) > 1) and any(step.operands for step in made)
+def _result(fresh: bool, expr: Expr, printer: Printer) -> str:
     return printer(expr) if fresh else f"_whole({printer(expr)}, {_SHAPE})"
 
 
@@ -157,10 +154,6 @@ def _signature(sheet: Sheet, names: dict[str, str]) -> str:
         optional = given.default is not None and all("=" in part for part in parts)
         parts.append(f"{names[given.name]}={given.default!r}" if optional else names[given.name])
     return ", ".join(reversed(parts))
-
-
-def _note(n: int, name: str, kept: str | None) -> str:
-    return f"({n}) {name} = {kept}" if kept else f"({n}) {name} is not used"
 
 
 # -- helpers: functions that NumPy lacks, copied from symdiff/ops/helpers.py ------------------------------------------

@@ -7,14 +7,25 @@ from collections.abc import Iterable
 from typing import Any
 
 from symdiff.expr import Call, Expr, Name
-from symdiff.ops.core import MUL
+from symdiff.ops.core import ADD, MUL
 from symdiff.render.context import formula_text
 from symdiff.render.derivation_model import CHECK_DIGITS, CHECK_NOISE, Derivation, Equation, Term
 from symdiff.render.figures import Figure
-from symdiff.render.printer import TEXT
+from symdiff.render.printer import Printer, plain_number
 
 WIDTH = 79
 _TAG = 9
+
+
+class _Printer(Printer):
+    """The formula language, with brackets around a minus sign behind an operator: `x*(-2)`."""
+
+    def _bracketed(self, piece: tuple[Any, int], place: int) -> str:
+        shown = super()._bracketed(piece, place)
+        return f"({shown})" if place in (ADD + 1, MUL + 1) and shown.startswith("-") else shown
+
+
+_TEXT = _Printer("text", {}, plain_number, {})
 
 
 class TextNotation:
@@ -97,8 +108,8 @@ class TextNotation:
         if term.upstream is not None:
             parts.append(term.upstream)
         if term.expr is not None:
-            loose = bool(parts) and isinstance(term.expr, Call) and TEXT.spelling(term.expr).strength < MUL
-            shown = TEXT(term.expr)
+            loose = bool(parts) and isinstance(term.expr, Call) and _TEXT.spelling(term.expr).strength < MUL
+            shown = _TEXT(term.expr)
             parts.append(f"({shown})" if loose or (parts and shown.startswith("-")) else shown)
         return " * ".join(parts) or "1"
 
@@ -106,7 +117,7 @@ class TextNotation:
         """An indicator."""
         if isinstance(condition, Name):
             return condition.id
-        return f"[{TEXT(condition)}]" if holds else f"[not {TEXT(condition)}]"
+        return f"[{_TEXT(condition)}]" if holds else f"[not {_TEXT(condition)}]"
 
     def figure(self, figure: Figure) -> str:
         """`-0.27941550`, `1.2e-05`."""

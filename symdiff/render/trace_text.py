@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from symdiff.expr import Number
+from symdiff.expr import Name, Number
+from symdiff.render.context import first_contributions
 from symdiff.render.printer import TEXT
 from symdiff.tape import Step
 from symdiff.trace import Send, State, Trace, json_number, operands_shown
@@ -26,14 +27,16 @@ def trace_text(trace: Trace) -> str:
         for step in trace.tape.reverse:
             if isinstance(step.expr, Number) and step.local is None:
                 reverse.append([f"({step.label})", f"{step.target} = 1", "", "", _digits(1.0)])
+        first = first_contributions(trace.tape)
         for send in trace.sends:
-            sign = "=" if send.step.into is None or send.total == send.value else "+="
+            sign = "=" if send.step.into is None or send.step.name in first else "+="
             line = f"{send.step.target} {sign} {TEXT(send.step.expr)}"
             reverse.append(
                 [f"({send.step.label})", line, _digits(send.local), _digits(send.value), _digits(send.total)]
             )
+        output = trace.tape.value.id if isinstance(trace.tape.value, Name) else "value"
         gradient = [["", "gradient", ""]] + [
-            ["", f"d value / d {name}", _digits(value)] for name, value in trace.gradient.items()
+            ["", f"d {output} / d {name}", _digits(value)] for name, value in trace.gradient.items()
         ]
         parts += ["", "Reverse sweep", _table(reverse), "", _table(gradient)]
     return "\n".join(parts) + "\n"

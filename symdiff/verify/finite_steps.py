@@ -4,6 +4,10 @@ The steps h halve from 2**-6 of the variable's scale down to 2**-19; each pair g
 of R(h) is taken as |R(h) - R(h/2)|, what is left of truncation, plus 6 noise/h, what rounding of the value can do; the
 h with the smallest error counts. The noise is measured, not assumed: high differences of the value over a tiny interval
 (More and Wild, Estimating computational noise, SIAM J. Sci. Comput. 33 (2011), 1292-1314).
+
+Where that contradicts a gradient, `resolved_difference` looks closer before anything is called wrong: a value that
+swings many times within every step gives differences that look calm and mean nothing. It goes down to 2**-48, and a
+step counts only where all smaller ones show the same slope up to noise, eight of them at least.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ Kernel = Callable[..., Any]
 _LARGEST, _SMALLEST = 2.0**-6, 2.0**-19  # steps, relative to the variable
 _FLOOR = 1e-3  # a variable smaller than this also moves by more than its own size
 _STEPS = 40
+_FINEST, _FOLLOWERS = 2.0**-48, 8  # of the closer look: smallest step, and how many smaller ones must agree with a step
 _PROBES, _PROBE = 8, 2.0**-34  # points for the noise, and how far apart they are
 _SAFETY = 4.0
 
@@ -82,3 +87,46 @@ def difference(kernel: Kernel, point: Mapping[str, float], name: str, noise: flo
         return math.nan, math.nan
     best = int(np.argmin(np.where(usable, errors, np.inf)))
     return float(better[best]), _SAFETY * float(errors[best])
+
+
+def resolved_difference(kernel: Kernel, point: Mapping[str, float], name: str, noise: float) -> tuple[float, float]:
+    """Like `difference`, from the steps whose slope all smaller steps show too; NaN where there is none."""
+    x = point[name]
+    low = _FINEST * max(abs(x), 1e-3 * _FLOOR)
+    top = 2.0 ** math.floor(math.log2(_LARGEST * max(abs(x), _FLOOR)))  # a power of two: x + h and x - h are exact
+    steps = np.array([top * 0.5**k for k in range(math.ceil(math.log2(top / low)) + 1)])
+    count = len(steps)
+    places = np.concatenate([x + steps, x - steps, [x]])
+    with np.errstate(all="ignore"):
+        found = values(kernel, {**point, name: places}, len(places))
+        above, below, here = found[:count], found[count : 2 * count], found[-1]
+        widths = places[:count] - places[count : 2 * count]
+        rises = above - below
+        slopes = rises / widths
+        better = (4.0 * slopes[1:] - slopes[:-1]) / 3.0
+        roundings = np.maximum(noise, 2.0**-52 * np.maximum(np.abs(above), np.abs(below)))
+        lopsided = np.abs((places[:count] - x) - (x - places[count : 2 * count]))  # not 0 next to a power of two
+        bends = lopsided * np.abs(above - 2.0 * here + below) / steps**2
+        errors = np.abs(np.diff(better)) + 12.0 * roundings[:-2] / widths[1:-1] + bends[:-2] + bends[1:-1] + bends[2:]
+        for k in range(len(errors)):
+            rest = slice(k + 2, None)
+            off = np.abs(rises[rest] - better[k] * widths[rest])
+            allowed = 2.0 * abs(slopes[k + 1] - better[k]) * widths[rest] + 16.0 * roundings[rest]
+            allowed += bends[rest] * widths[rest]
+            if count - k - 2 < _FOLLOWERS or not (off <= allowed).all():
+                errors[k] = math.nan
+    usable = np.isfinite(errors)
+    if not usable.any():
+        return math.nan, math.nan
+    best = int(np.argmin(np.where(usable, errors, np.inf)))
+    return float(better[best]), _SAFETY * float(errors[best])
+
+
+def drowned(kernel: Kernel, point: Mapping[str, float], name: str, noise: float) -> bool:
+    """True where rounding moves the value about as much as the variable does."""
+    x = point[name]
+    places = x + np.linspace(-1.0, 1.0, 33) * _LARGEST * max(abs(x), _FLOOR)
+    with np.errstate(all="ignore"):
+        found = values(kernel, {**point, name: places}, len(places))
+    found = found[np.isfinite(found)]
+    return bool(len(found)) and noise > max(1e-3 * float(np.ptp(found)), 1e-13 * float(np.max(np.abs(found))))

@@ -60,7 +60,7 @@ class Judge:
         self, row: Row, expected: float, got: float, error: float, tolerance: float, failed: bool, note: str = ""
     ) -> Row:
         """`row` with its numbers, errors made relative; a step beyond the range of float64 excuses a failure."""
-        size = abs(expected) or 1.0
+        size = abs(expected) if expected and math.isfinite(expected) else 1.0
         verdict = FAILED if failed else row.verdict
         if failed and self.out_of_range:
             verdict, note = f"not applicable: {self.out_of_range}", ""

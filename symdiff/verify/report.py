@@ -45,6 +45,11 @@ class Row:
         return self.verdict in (OK, FAILED)
 
     @property
+    def numeric(self) -> bool:
+        """True where two finite numbers were compared, or one could have been: not NaN with NaN."""
+        return math.isfinite(self.expected) or math.isfinite(self.got)
+
+    @property
     def badness(self) -> float:
         """How far along its tolerance the error is."""
         if self.verdict == FAILED and not self.error <= self.tolerance:
@@ -54,11 +59,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """All comparisons at all points. Nothing here is a proof: it says at how many points what was tested."""
+    """All comparisons at all points. Nothing here is a proof: it says at how many points what was tested.
+
+    given  how many of the points, the first ones, were asked for
+    """
 
     points: tuple[Mapping[str, float], ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    given: int = 0
 
     @property
     def failures(self) -> tuple[Row, ...]:
@@ -73,14 +82,31 @@ class Report:
     @property
     def verdict(self) -> str:
         """One sentence that claims no more than was done."""
-        compared = sum(row.compared for row in self.rows)
-        where = f"{len(self.points)} point{'' if len(self.points) == 1 else 's'}"
+        hollow = {row.point for row in self.rows if row.compared and row.variable == "value" and not row.numeric}
+        tested = set(range(1, len(self.points) + 1)) - hollow
+        compared = [row for row in self.rows if row.compared and (row.point in tested or row.verdict == FAILED)]
+        total = len(self.points)
+        where = f"{total} point{'' if total == 1 else 's'}"
         if self.failures:
-            return f"FAILED: {len(self.failures)} of {compared} comparisons at {where}"
-        return f"tested at {where}: {compared} comparisons, each within its tolerance"
+            text = f"FAILED: {len(self.failures)} of {len(compared)} comparisons at {where}"
+        else:
+            where = where if len(tested) == total else f"{len(tested)} of {where}"
+            text = f"tested at {where}: {len(compared)} comparisons, each within its tolerance"
+        return "; ".join([text, *filter(None, map(self._missing, range(1, total + 1)))])
+
+    def _missing(self, number: int) -> str:
+        """What could not be tested at a point because a number is not finite there."""
+        rows = [row for row in self.rows if row.point == number]
+        odd = [row for row in rows if row.compared and not row.numeric]
+        if not odd or any(row.verdict == FAILED for row in odd):
+            return ""
+        what = "value" if any(row.variable == "value" for row in odd) else "gradient"
+        tests = list(dict.fromkeys(row.test for row in rows if row.compared))
+        where = "the given point" if number <= self.given == 1 else f"point {number}"
+        return f"at {where} the {what} is not finite: only {' and '.join(tests)} compared"
 
     def __str__(self) -> str:
-        lines = [self.verdict, ""]
+        lines = [*_wrap(self.verdict), ""]
         lines += [_cut(f"point {n}: {_point_text(point)}") for n, point in enumerate(self.points, 1)]
         lines += ["", _table_line(title for title, _ in _COLUMNS)]
         lines += [_row_line(row) for row in self._shown()]

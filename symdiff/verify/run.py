@@ -56,7 +56,8 @@ class _Run:
         if "c" not in self.kernels:
             self.notes.append("C: not tested, no compiler")
         rows = [row for number, reference in enumerate(references, 1) for row in self._rows(number, reference)]
-        return Report(tuple(reference.point for reference in references), tuple(rows), tuple(self.notes))
+        found = tuple(reference.point for reference in references)
+        return Report(found, tuple(rows), tuple(self.notes), given=len(given))
 
     def _choose_sample(self, points: int) -> None:
         wrt = self.tape.wrt

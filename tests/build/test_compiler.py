@@ -132,9 +132,31 @@ def test_own_flags_come_from_one_variable(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("SYMDIFF_CFLAGS", "-g '-DNAME=a b'")
     for flags in compiler.flag_sets(GCC):
         assert flags[-2:] == ("-g", "-DNAME=a b") and "-DWRONG" not in flags
-    monkeypatch.setenv("SYMDIFF_CFLAGS", "-g -ffast-math")
-    with pytest.raises(CompileError, match="-ffast-math"):
+
+
+RELAXED = (
+    "-Ofast -ffast-math -funsafe-math-optimizations -ffinite-math-only -fassociative-math -freciprocal-math "
+    "-fno-signed-zeros -mdaz-ftz -ffp-contract=fast -ffp-contract=on -ffp-contract=fast-honor-pragmas "
+    "-ffp-model=fast -ffp-model=precise -fapprox-func -fno-honor-nans -fno-honor-infinities"
+).split()
+
+
+@pytest.mark.parametrize("flag", RELAXED)
+def test_flags_that_relax_arithmetic_are_refused(monkeypatch: pytest.MonkeyPatch, flag: str) -> None:
+    monkeypatch.setenv("SYMDIFF_CFLAGS", f"-g {flag}")
+    with pytest.raises(CompileError, match=f"SYMDIFF_CFLAGS has {flag},"):
         compiler.flag_sets(GCC)
+    monkeypatch.setenv("CC", f"gcc '{flag}'")
+    with pytest.raises(CompileError, match=f"CC has {flag},"):
+        compiler.find_compiler()
+    with pytest.raises(BuildError, match=f"CC has {flag},"):
+        kernels.compile_c(c_source(), KernelSpec("demo", ("x", "y"), ("x", "y")))
+
+
+def test_strict_flags_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    strict = ("-ffp-contract=off", "-ffp-model=strict", "-fno-fast-math", "-fsigned-zeros", "-mno-daz-ftz", "-O2")
+    monkeypatch.setenv("SYMDIFF_CFLAGS", " ".join(strict))
+    assert all(flags[-len(strict) :] == strict for flags in compiler.flag_sets(GCC))
 
 
 def test_platform_key_names_what_a_library_depends_on() -> None:

@@ -120,11 +120,12 @@ def one_step(case: Case) -> Tape:
 def run(tape: Tape, values: Mapping[str, Any], function: Callable[..., Any] = evaluate) -> dict[str, Any]:
     """Every name of `tape` with its value; a plain reading of the tape's grammar, accumulators included."""
     known = dict(values)
-    for step in tape.steps:
-        made = function(step.expr, known)
-        known[step.name] = made
-        if step.into is not None:
-            known[step.into] = known[step.into] + made if step.into in known else made
+    with np.errstate(all="ignore"):
+        for step in tape.steps:
+            made = function(step.expr, known)
+            known[step.name] = made
+            if step.into is not None:
+                known[step.into] = known[step.into] + made if step.into in known else made
     return known
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 
 from symdiff.adjoint import adjoint
 from symdiff.errors import BuildError
-from symdiff.expr import Call, Expr, Name, Number, call
+from symdiff.expr import Call, Expr, Name, Number, call, walk
 from symdiff.frontend.parser import parse
 from symdiff.linearize import linearize
 from symdiff.ops import COMPARE_OPS, TABLE
+from symdiff.ops.evaluate import constant_value
 from symdiff.render import derivation
 from symdiff.render.context import Sheet
 from symdiff.render.derivation_model import Derivation
@@ -25,7 +27,7 @@ from symdiff.render.figures import decimal, literal
 from symdiff.render.latex_lines import width
 from symdiff.render.latex_names import symbols
 from symdiff.render.latex_notation import LatexNotation
-from symdiff.render.mathematics import MathPrinter
+from symdiff.render.mathematics import SYMBOLS, MathPrinter
 from symdiff.render.pdf import pdf
 from symdiff.trace import Trace
 from symdiff.verify.finite import finite_differences
@@ -358,3 +360,65 @@ def test_pdf_without_tex(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(BuildError, match="--format tex"):
         pdf("")
+
+
+# -- what the op table's numbers are called, brackets, and long formulas --
+
+
+def _numbers(expr: Expr | None) -> list[Number]:
+    return [] if expr is None else [part for part in walk(expr) if isinstance(part, Number)]
+
+
+def test_every_symbol_of_the_op_table_has_latex_and_can_be_typed() -> None:
+    numbers = [number for entry in TABLE.values() for partial in entry.partials for number in _numbers(partial)]
+    named = {number.symbol: number.value for number in numbers if number.symbol is not None}
+    assert set(named) == set(SYMBOLS) - {"pi"}
+    for symbol, value in named.items():
+        typed = parse(f"x*{symbol}").statements[-1].expr
+        assert isinstance(typed, Call) and constant_value(typed.args[1]) == value
+
+
+@pytest.mark.parametrize("value", sorted({0.7071067811865476, 0.6931471805599453, 1.1283791670955126}))
+def test_a_decimal_of_the_user_stays_digits(value: float) -> None:
+    shown = texts(f"{value!r}*x*y + x/{value!r}", {"x": 1.5, "y": 2.0})
+    for text in shown.values():
+        assert str(value) in text
+        assert not any(mark in text for mark in (r"\sqrt{", "sqrt(", r"\log(", "log("))
+
+
+def test_constants_of_the_rules_have_names() -> None:
+    shown = texts("erf(x) + log2(x) + gelu(x)", {"x": 1.5})
+    for mark in (r"\frac{2}{\sqrt{\pi}}", r"\log(2)", r"\frac{1}{\sqrt{2}}", r"\frac{1}{\sqrt{2 \pi}}"):
+        assert mark in shown["latex"] and mark in shown["markdown"]
+    for mark in ("(2/sqrt(pi))*exp", "1/(x*log(2))", "x*sqrt(0.5)", "(1/sqrt(2*pi))*exp"):
+        assert mark in shown["text"]
+
+
+def test_negative_numbers_behind_an_operator_stand_in_brackets() -> None:
+    shown = texts("a = x*y; a/(-1e-310) + a - a*(-2.5)", {"x": 1.0, "y": 2.0})["text"]
+    assert "(-inf)" in shown and "(-2.5)" in shown
+    assert not re.search(r"[-+*/] ?-(inf|[0-9])", shown.split("Reverse")[-1])
+
+
+def test_a_long_sum_in_the_gradient_is_shortened() -> None:
+    page = sheet("+".join(f"x*a{k}" for k in range(300)))
+    equation = next(e for e in Derivation(page, None, None).gradient if e.left == "x")
+    assert (len(equation.terms), equation.more) == (4, 296)
+    assert r"+ \cdots +" in derivation.markdown(page, None) and " + ... +" in derivation.text(page, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+".join(f"a{k}" for k in range(4000)),
+        "; ".join(["v0 = x", *(f"v{k} = sin(v{k - 1})*x" for k in range(1, 500))]),
+    ],
+    ids=["flat sum", "chain"],
+)
+def test_long_formulas_take_seconds(text: str) -> None:
+    page = sheet(text)
+    trace = Trace(page.people, dict.fromkeys(page.formula.inputs, 0.5))
+    for write in (derivation.text, derivation.markdown, derivation.latex):
+        start = time.process_time()
+        write(page, trace)
+        assert time.process_time() - start < 6.0

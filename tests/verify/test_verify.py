@@ -244,6 +244,59 @@ def test_complex_step_says_which_ops_it_cannot_do() -> None:
     assert rows and all(row.verdict.startswith("not applicable: abs, erf") for row in rows)
 
 
+# -- what differences in float64 cannot see ---------------------------------------------------------------------------
+
+
+def _differences(report: Report, point: int = 1) -> list[Any]:
+    return [row for row in report.rows if row.test == "finite differences" and row.point == point]
+
+
+@pytest.mark.parametrize(
+    ("text", "x"), [("sin(x)", 1e22), ("sin(1e16*x)", 1.7), ("sin(1e11*x)", 1.7), ("sin(1e14*x) + 1e6", 1.7)]
+)
+def test_a_value_that_swings_within_every_step_is_not_called_wrong(text: str, x: float) -> None:
+    report = check(text, at={"x": x}, points=0)
+    assert not report.failures, str(report)
+    assert all("changes too fast" in row.verdict for row in _differences(report))
+
+
+@pytest.mark.parametrize(
+    ("text", "x"), [("sin(1e8*x)", 1.7), ("sin(1e6*x)", 1.7), ("sin(x)", 1e9), ("sin(x)", 2.0**30)]
+)
+def test_small_steps_resolve_fast_swings(text: str, x: float) -> None:
+    report = check(text, at={"x": x}, points=0)
+    assert report.passed, str(report)
+    assert all(row.verdict == "ok" for row in _differences(report))
+    wrong = check(text, lambda _, result: (result[0], [result[1][0] * 1.01]), at={"x": x}, points=0)
+    assert "finite differences" in failed(wrong), str(wrong)
+
+
+@pytest.mark.parametrize(
+    "text", ["cos(x)", "x*exp(-x/99)", "(x - 1)**3", "tanh(50*x)", "1/x", "5 + 0*x", "1e6 + sin(x)"]
+)
+@pytest.mark.parametrize("x", [1.0, math.pi, 0.01, 1000.0])
+def test_a_closer_look_excuses_no_wrong_gradient(text: str, x: float) -> None:
+    report = check(text, lambda _, result: (result[0], [result[1][0] * 1.01 + 0.1]), at={"x": x}, points=0)
+    assert "finite differences" in failed(report), str(report)
+
+
+def test_the_same_infinity_agrees() -> None:
+    report = check("gamma(x)", at={"x": 171.6}, points=0)
+    assert report.passed, str(report)
+    assert "both give inf: beyond the range of float64" in str(report).replace("\n  ", " ")
+    assert "at the given point the gradient is not finite: only 50 digits compared" in report.verdict
+    wrong = check("gamma(x)", lambda _, result: (result[0], [-math.inf]), at={"x": 171.6}, points=0)
+    assert failed(wrong) == {"50 digits"}
+
+
+@pytest.mark.parametrize(("text", "x"), [("log(x)", -1.0), ("x", math.nan)])
+def test_a_given_point_that_cannot_be_tested_is_said_first(text: str, x: float) -> None:
+    report = check(text, at={"x": x})
+    assert report.verdict.startswith("tested at 3 of 4 points: ")
+    assert report.verdict.endswith("at the given point the value is not finite: only 50 digits compared")
+    assert f" {sum(row.compared for row in report.rows if row.point > 1)} comparisons" in report.verdict
+
+
 # -- points -----------------------------------------------------------------------------------------------------------
 
 
