@@ -23,7 +23,6 @@ from symdiff import pipeline
 from symdiff.errors import ParseError, SymdiffError
 from symdiff.pipeline import Formula, Limits, Program
 
-_REFERENCE = re.compile(r".+\.py:[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|nan)")
 _LIMIT_NAMES = ("length", "depth", "steps", "name", "power")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -192,7 +191,7 @@ def _formula(source: str, limits: Limits) -> Formula:
         return pipeline.formula(Path(source[1:]), limits=limits)
     if source.endswith(".sd"):
         return pipeline.formula(Path(source), limits=limits)
-    if _REFERENCE.fullmatch(source):
+    if pipeline.is_reference(source):
         return pipeline.formula_from_reference(source, limits=limits)
     return pipeline.formula(source, limits=limits)
 
@@ -211,7 +210,7 @@ def _stem(source: str) -> str:
         return Path(source[1:]).stem
     if source.endswith(".sd"):
         return Path(source).stem
-    return source.rsplit(":", 1)[1] if _REFERENCE.fullmatch(source) else "formula"
+    return source.rsplit(":", 1)[1] if pipeline.is_reference(source) else "formula"
 
 
 def _title(source: str) -> str:

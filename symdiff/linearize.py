@@ -67,7 +67,7 @@ class _Linearizer:
         exponent = constant_value(call.args[1])
         if abs(exponent) > self.formula.limits.power:
             raise UnsupportedError(
-                f"the exponent {exponent:g} is beyond {self.formula.limits.power}; raise the limit `power` to accept it",
+                f"the exponent {exponent:g} is beyond {self.formula.limits.power}; raise the limit `power`",
                 text=self.formula.source,
                 at=call.span[0] if call.span else 0,
             )

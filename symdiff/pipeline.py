@@ -61,6 +61,9 @@ def formula_from_reference(reference: str, *, limits: Limits | None = None) -> F
     return Formula(frontend.read_reference(reference, limits=limits))
 
 
+is_reference = frontend.is_reference
+
+
 def gradient(
     source: Any,
     wrt: Iterable[str] | None = None,
@@ -331,5 +334,6 @@ __all__ = [
     "formula",
     "formula_from_reference",
     "gradient",
+    "is_reference",
     "package_directory",
 ]

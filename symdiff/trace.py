@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.errors import ShapeError, SymdiffError, nearest, quoted
-from symdiff.expr import Expr, names
+from symdiff.expr import Expr
 from symdiff.ops.evaluate import evaluate
 from symdiff.tape import ADJOINT, SHARED, Step, Tape
 
@@ -217,9 +217,4 @@ def json_number(value: float | None) -> float | str | None:
     return value if value is None or math.isfinite(value) else str(value)
 
 
-def operands_shown(step: Step) -> list[str]:
-    """Names that a step reads."""
-    return names(step.expr)
-
-
-__all__ = ["Node", "Send", "State", "Trace", "json_number", "operands_shown"]
+__all__ = ["Node", "Send", "State", "Trace", "json_number"]

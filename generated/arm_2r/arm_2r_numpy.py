@@ -20,6 +20,11 @@ px: scalar, variable
 py: scalar, variable
 l1: scalar, constant, 1.0 unless given
 l2: scalar, constant, 0.8 unless given
+value: scalar
+derivative by q1: scalar
+derivative by q2: scalar
+derivative by px: scalar
+derivative by py: scalar
 Operations: 16 forward, 17 reverse.
 Steps left out of the code: (9) v9 = v3.
 """
@@ -45,7 +50,7 @@ def _arrays(*inputs):
 
 def _whole(x, shape):
     """A new array of the full shape: `x` is an input, another result, or a number."""
-    return np.array(np.broadcast_to(x, shape))
+    return np.array(np.broadcast_to(x, shape), np.float64)
 
 
 @np.errstate(all="ignore")

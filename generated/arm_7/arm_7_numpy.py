@@ -31,6 +31,23 @@ l6: scalar, variable
 l7: scalar, variable
 px: scalar, variable
 py: scalar, variable
+value: scalar
+derivative by q1: scalar
+derivative by q2: scalar
+derivative by q3: scalar
+derivative by q4: scalar
+derivative by q5: scalar
+derivative by q6: scalar
+derivative by q7: scalar
+derivative by l1: scalar
+derivative by l2: scalar
+derivative by l3: scalar
+derivative by l4: scalar
+derivative by l5: scalar
+derivative by l6: scalar
+derivative by l7: scalar
+derivative by px: scalar
+derivative by py: scalar
 Operations: 49 forward, 75 reverse.
 """
 
@@ -67,7 +84,7 @@ def _arrays(*inputs):
 
 def _whole(x, shape):
     """A new array of the full shape: `x` is an input, another result, or a number."""
-    return np.array(np.broadcast_to(x, shape))
+    return np.array(np.broadcast_to(x, shape), np.float64)
 
 
 @np.errstate(all="ignore")
@@ -272,7 +289,7 @@ def gradient(q1, q2, q3, q4, q5, q6, q7, l1, l2, l3, l4, l5, l6, l7, px, py):
     q3_bar = a3_bar                               # (3'b) from a3 = a2 + q3
     a1_bar += a2_bar                              # (2'a) from a2 = a1 + q2
     q2_bar = a2_bar                               # (2'b) from a2 = a1 + q2
-    q1_bar = a1_bar                               # (1') from a1
+    q1_bar = a1_bar                               # (1') from a1 = q1
     return d, Gradient(
         _whole(q1_bar, sd_shape),
         _whole(q2_bar, sd_shape),

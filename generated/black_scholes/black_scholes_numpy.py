@@ -14,6 +14,12 @@ K: scalar, variable
 r: scalar, variable
 sigma: scalar, variable
 T: scalar, variable
+value: scalar
+derivative by S: scalar
+derivative by K: scalar
+derivative by r: scalar
+derivative by sigma: scalar
+derivative by T: scalar
 Operations: 26 forward, 53 reverse.
 Steps left out of the code: (11) v11 = v8; (12) v12 = v9.
 """
@@ -209,7 +215,7 @@ def gradient(S, K, r, sigma, T):
     v19_bar = v20_bar*T                           # (20'a) from v20 = v19*T
     T_bar = v20_bar*v19                           # (20'b) from v20 = v19*T
     r_bar = -v19_bar                              # (19') from v19 = -r
-    S_bar = v17                                   # (18'a) from v18 = S*v17
+    S_bar = +v17                                  # (18'a) from v18 = S*v17
     v17_bar = S                                   # (18'b) from v18 = S*v17
     v16_bar = v17_bar*0.5                         # (17') from v17 = v16/2
     v15_bar = -v16_bar*(1.1283791670955126*np.exp(-v15*v15))  # (16') from v16 = erfc(v15)
@@ -231,6 +237,6 @@ def gradient(S, K, r, sigma, T):
     v3_bar = v4_bar*0.5                           # (4') from v4 = v3/2
     sigma_bar += v3_bar*(2*sigma)                 # (3') from v3 = sigma**2
     v1_bar = v2_bar/v1                            # (2') from v2 = log(v1)
-    S_bar = S_bar + v1_bar/K                      # (1'a) from v1 = S/K
+    S_bar += v1_bar/K                             # (1'a) from v1 = S/K
     K_bar += -v1_bar*(v1/K)                       # (1'b) from v1 = S/K
     return C, Gradient(S_bar, K_bar, r_bar, sigma_bar, T_bar)

@@ -20,6 +20,9 @@ x1: scalar, constant
 x2: scalar, constant
 x3: scalar, constant
 x4: scalar, constant
+value: scalar
+derivative by mu: scalar
+derivative by rho: scalar
 Operations: 18 forward, 20 reverse.
 """
 
@@ -107,5 +110,5 @@ def gradient(mu, rho, x1, x2, x3, x4):
     v3_bar = v4_bar*(2*v3)                        # (4') from v4 = v3**2
     mu_bar += -v3_bar                             # (3') from v3 = x1 - mu
     v1_bar = w_bar*w                              # (2') from w = exp(v1)
-    rho_bar = rho_bar + v1_bar*-2                 # (1') from v1 = -2*rho
+    rho_bar += v1_bar*-2                          # (1') from v1 = -2*rho
     return L, Gradient(mu_bar, rho_bar)

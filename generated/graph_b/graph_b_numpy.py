@@ -10,6 +10,11 @@ w1: scalar, variable
 x1: scalar, variable
 w2: scalar, variable
 x2: scalar, variable
+value: scalar
+derivative by w1: scalar
+derivative by x1: scalar
+derivative by w2: scalar
+derivative by x2: scalar
 Operations: 8 forward, 13 reverse.
 """
 

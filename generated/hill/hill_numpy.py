@@ -12,6 +12,12 @@ C: scalar, variable
 n: scalar, variable
 E0: scalar, variable
 Emax: scalar, variable
+value: scalar
+derivative by EC50: scalar
+derivative by C: scalar
+derivative by n: scalar
+derivative by E0: scalar
+derivative by Emax: scalar
 Operations: 5 forward, 17 reverse.
 """
 
@@ -39,6 +45,11 @@ class Gradient(NamedTuple):
 def _arrays(*inputs):
     """The inputs as float64 arrays of one common shape."""
     return np.broadcast_arrays(*(np.asarray(a, np.float64) for a in inputs))
+
+
+def _whole(x, shape):
+    """A new array of the full shape: `x` is an input, another result, or a number."""
+    return np.array(np.broadcast_to(x, shape), np.float64)
 
 
 @np.errstate(all="ignore")
@@ -72,4 +83,4 @@ def gradient(EC50, C, n, E0, Emax):
     n_bar = u_bar*xlogy(u, v1)                    # (2'b) from u = v1**n
     EC50_bar = v1_bar/C                           # (1'a) from v1 = EC50/C
     C_bar = -v1_bar*(v1/C)                        # (1'b) from v1 = EC50/C
-    return E, Gradient(EC50_bar, C_bar, n_bar, np.full(sd_shape, 1.0), Emax_bar)
+    return E, Gradient(EC50_bar, C_bar, n_bar, _whole(1.0, sd_shape), Emax_bar)

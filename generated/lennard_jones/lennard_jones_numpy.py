@@ -24,6 +24,13 @@ y2: scalar, variable
 z2: scalar, variable
 eps: scalar, constant, 0.996 unless given
 sigma: scalar, constant, 0.3405 unless given
+value: scalar
+derivative by x1: scalar
+derivative by y1: scalar
+derivative by z1: scalar
+derivative by x2: scalar
+derivative by y2: scalar
+derivative by z2: scalar
 Operations: 15 forward, 19 reverse.
 """
 
@@ -50,7 +57,7 @@ def _arrays(*inputs):
 
 def _whole(x, shape):
     """A new array of the full shape: `x` is an input, another result, or a number."""
-    return np.array(np.broadcast_to(x, shape))
+    return np.array(np.broadcast_to(x, shape), np.float64)
 
 
 @np.errstate(all="ignore")

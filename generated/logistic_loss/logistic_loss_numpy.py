@@ -21,6 +21,10 @@ x1: scalar, constant
 x2: scalar, constant
 y: scalar, constant
 lam: scalar, constant, 0.01 unless given
+value: scalar
+derivative by w1: scalar
+derivative by w2: scalar
+derivative by b: scalar
 Operations: 13 forward, 11 reverse.
 """
 
@@ -62,7 +66,7 @@ def _arrays(*inputs):
 
 def _whole(x, shape):
     """A new array of the full shape: `x` is an input, another result, or a number."""
-    return np.array(np.broadcast_to(x, shape))
+    return np.array(np.broadcast_to(x, shape), np.float64)
 
 
 @np.errstate(all="ignore")

@@ -11,6 +11,12 @@ S: scalar, variable
 Km: scalar, variable
 I: scalar, variable
 Ki: scalar, variable
+value: scalar
+derivative by Vmax: scalar
+derivative by S: scalar
+derivative by Km: scalar
+derivative by I: scalar
+derivative by Ki: scalar
 Operations: 6 forward, 12 reverse.
 """
 
@@ -62,12 +68,12 @@ def gradient(Vmax, S, Km, I, Ki):
     v1_bar = 1/v5                                 # (6'a) from rate = v1/v5
     v5_bar = -rate/v5                             # (6'b) from rate = v1/v5
     v4_bar = v5_bar                               # (5'a) from v5 = v4 + S
-    S_bar = v5_bar                                # (5'b) from v5 = v4 + S
+    S_bar = +v5_bar                               # (5'b) from v5 = v4 + S
     Km_bar = v4_bar*v3                            # (4'a) from v4 = Km*v3
     v3_bar = v4_bar*Km                            # (4'b) from v4 = Km*v3
     v2_bar = v3_bar                               # (3') from v3 = 1 + v2
     I_bar = v2_bar/Ki                             # (2'a) from v2 = I/Ki
     Ki_bar = -v2_bar*(v2/Ki)                      # (2'b) from v2 = I/Ki
     Vmax_bar = v1_bar*S                           # (1'a) from v1 = Vmax*S
-    S_bar = S_bar + v1_bar*Vmax                   # (1'b) from v1 = Vmax*S
+    S_bar += v1_bar*Vmax                          # (1'b) from v1 = Vmax*S
     return rate, Gradient(Vmax_bar, S_bar, Km_bar, I_bar, Ki_bar)

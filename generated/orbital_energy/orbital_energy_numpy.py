@@ -21,6 +21,13 @@ vx: scalar, variable
 vy: scalar, variable
 vz: scalar, variable
 mu: scalar, constant, 0.0002959122082855911 unless given
+value: scalar
+derivative by x: scalar
+derivative by y: scalar
+derivative by z: scalar
+derivative by vx: scalar
+derivative by vy: scalar
+derivative by vz: scalar
 Operations: 14 forward, 15 reverse.
 """
 

@@ -14,6 +14,9 @@ lam: scalar, variable
 T: scalar, variable
 c1: scalar, constant, 119104297.2397 unless given
 c2: scalar, constant, 14387.76877504 unless given
+value: scalar
+derivative by lam: scalar
+derivative by T: scalar
 Operations: 6 forward, 15 reverse.
 """
 

@@ -25,6 +25,17 @@ x7: scalar, variable
 x8: scalar, variable
 x9: scalar, variable
 x10: scalar, variable
+value: scalar
+derivative by x2: scalar
+derivative by x1: scalar
+derivative by x3: scalar
+derivative by x4: scalar
+derivative by x5: scalar
+derivative by x6: scalar
+derivative by x7: scalar
+derivative by x8: scalar
+derivative by x9: scalar
+derivative by x10: scalar
 Operations: 71 forward, 80 reverse.
 """
 
@@ -55,7 +66,7 @@ def _arrays(*inputs):
 
 def _whole(x, shape):
     """A new array of the full shape: `x` is an input, another result, or a number."""
-    return np.array(np.broadcast_to(x, shape))
+    return np.array(np.broadcast_to(x, shape), np.float64)
 
 
 @np.errstate(all="ignore")

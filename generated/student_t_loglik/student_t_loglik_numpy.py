@@ -16,6 +16,10 @@ x: scalar, constant
 mu: scalar, variable
 sigma: scalar, variable
 nu: scalar, variable
+value: scalar
+derivative by mu: scalar
+derivative by sigma: scalar
+derivative by nu: scalar
 Operations: 19 forward, 28 reverse.
 Steps left out of the code: (15) v15 = v3; (16) v16 = v4.
 """

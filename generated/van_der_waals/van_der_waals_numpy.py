@@ -16,6 +16,11 @@ v: scalar, variable
 a: scalar, variable, 3.64 unless given
 b: scalar, variable, 0.04267 unless given
 R: scalar, constant, 0.0831446261815324 unless given
+value: scalar
+derivative by T: scalar
+derivative by v: scalar
+derivative by a: scalar
+derivative by b: scalar
 Operations: 6 forward, 10 reverse.
 """
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from symdiff.expr import Name, Number
 from symdiff.render.context import first_contributions
 from symdiff.render.printer import TEXT
 from symdiff.tape import Step
-from symdiff.trace import Send, State, Trace, json_number, operands_shown
+from symdiff.trace import Send, State, Trace, json_number
 
 
 def trace_text(trace: Trace) -> str:
@@ -75,7 +74,7 @@ def trace_dict(trace: Trace) -> dict[str, Any]:
             "n": node.step.n,
             "name": node.name,
             "op": node.step.op,
-            "operands": operands_shown(node.step),
+            "operands": node.step.operands,
             "expression": TEXT(node.step.expr),
             "value": json_number(node.value),
             "adjoint": json_number(node.adjoint),
@@ -125,11 +124,6 @@ def _state_dict(state: State, sends: list[Send]) -> dict[str, Any]:
             for send in sends
         ],
     }
-
-
-def trace_json(trace: Trace) -> str:
-    """`trace_dict` as JSON text (RFC 8259: no NaN or Infinity tokens)."""
-    return json.dumps(trace_dict(trace), indent=1, allow_nan=False) + "\n"
 
 
 def tape_text(steps: tuple[Step, ...]) -> str:

@@ -15,6 +15,7 @@ import importlib.machinery
 import importlib.util
 import os
 import platform
+import re
 import shlex
 import shutil
 import signal
@@ -34,7 +35,10 @@ LARGE = 2000
 TIMEOUT = 120.0
 _TAIL = 20  # lines of compiler output shown in an error
 # These reach beyond the kernel: they switch off denormals for the whole process, or change results.
-_FORBIDDEN = ("-ffast-math", "-Ofast", "-funsafe-math-optimizations")
+_FORBIDDEN = re.compile(
+    r"-Ofast|-mdaz-ftz|-ffp-contract=(?!off$).*|-ffp-model=(?!strict$).*|-fno-(signed-zeros|honor-(nans|infinities))"
+    r"|-f(fast-math|unsafe-math-optimizations|finite-math-only|associative-math|reciprocal-math|approx-func)"
+)
 
 
 class CompileError(Exception):
@@ -62,7 +66,8 @@ class CompilerInfo:
 def find_compiler() -> CompilerInfo:
     """`$CC` (may carry arguments) if set, else the first of cc, gcc, clang. Raises CompileError if there is none.
 
-    A `$CC` that cannot be found is an error too: silently taking another compiler would hide the mistake.
+    A `$CC` that cannot be found is an error too: silently taking another compiler would hide the mistake. So is one
+    with fast-math among its arguments.
     """
     return _find_compiler(os.environ.get("CC", ""), os.environ.get("PATH", os.defpath))
 
@@ -81,12 +86,16 @@ def _find_compiler(cc: str, path: str) -> CompilerInfo:
     raise CompileError("no C compiler found (looked for cc, gcc, clang in PATH; CC names another)")
 
 
-def _words(name: str, text: str | None = None) -> list[str]:
-    text = os.environ.get(name, "") if text is None else text
+def _words(name: str, text: str) -> list[str]:
+    """The words of an environment variable with compiler arguments. Raises CompileError for those that are refused."""
     try:
-        return shlex.split(text)
+        words = shlex.split(text)
     except ValueError as error:
         raise CompileError(f"{name}={text!r} cannot be read: {error}") from None
+    for word in words:
+        if _FORBIDDEN.fullmatch(word):
+            raise CompileError(f"{name} has {word}, which changes results or the arithmetic of the whole process")
+    return words
 
 
 def _version_text(command: Sequence[str]) -> str:
@@ -114,10 +123,7 @@ def flag_sets(
     `vector_functions` are the libm names that a vectorised loop calls, `statements` the size of the largest function.
     Raises CompileError for fast-math in `$SYMDIFF_CFLAGS`.
     """
-    extra = tuple(_words("SYMDIFF_CFLAGS"))
-    for flag in extra:
-        if flag in _FORBIDDEN:
-            raise CompileError(f"SYMDIFF_CFLAGS has {flag}, which changes the arithmetic of the whole process")
+    extra = tuple(_words("SYMDIFF_CFLAGS", os.environ.get("SYMDIFF_CFLAGS", "")))
     large, gcc = statements > LARGE, compiler.kind == "gcc"
     shared: tuple[str, ...] = ("-ffp-contract=off", "-fPIC", "-shared")
     if sys.platform == "darwin":

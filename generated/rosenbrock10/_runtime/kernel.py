@@ -12,7 +12,7 @@ raises for shapes, by default `KernelShapeError`.
 import inspect
 import keyword
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -34,6 +34,8 @@ from .arrays import (
 from .engines import CEngine, KernelError, NumpyEngine
 
 __all__ = ["CEngine", "Engine", "Kernel", "KernelError", "KernelShapeError", "KernelSpec", "NumpyEngine", "RawCall"]
+
+_new_tuple: Any = tuple.__new__  # a named tuple's _make without its length check
 
 
 class KernelShapeError(KernelError):
@@ -83,8 +85,8 @@ class Engine(Protocol):
     @property
     def backend(self) -> str: ...
 
-    def point_function(self, spec: KernelSpec) -> Callable[[Sequence[float]], list[float]]:
-        """A function from the inputs at one point to the outputs, all Python numbers."""
+    def point_function(self, spec: KernelSpec) -> Callable[[Sequence[float]], Iterable[float]]:
+        """A function from the inputs at one point to the outputs, which iterate as Python numbers."""
 
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array], shape: Shape) -> int:
         """Compute the outputs at every point of `shape`; inputs broadcast to it. Returns 0."""
@@ -134,7 +136,6 @@ class Kernel:
         self._has_gradient = spec.kind == "gradient"
         self._point = engine.point_function(spec)
         self._gradient_type: Any = _gradient_type(spec.wrt)
-        self._gradient = partial(tuple.__new__, self._gradient_type)  # _make without its length check
         self._labels = [f"{spec.out_name}[{i}] ({what})" for i, what in enumerate(spec.outputs)]
         self._flat_order = _flat_order(spec)
         signature = _signature(spec)
@@ -149,13 +150,17 @@ class Kernel:
         if kwargs:
             named = self._defaults | kwargs if self._defaults else kwargs
             point = tuple(map(named.get, self.inputs)) if not args and len(named) == self._count else ()
-        if len(point) == self._count and PLAIN.issuperset(map(type, point)):
-            try:
-                flat = self._point(point)
-            except OverflowError:  # an integer beyond float64: the checking path says which
-                pass
+        if len(point) == self._count:
+            for number in point:
+                if type(number) is not float and type(number) not in PLAIN:
+                    break
             else:
-                return (flat[0], self._gradient(flat[1:])) if self._has_gradient else flat[0]
+                try:
+                    value, *gradient = self._point(point)
+                except OverflowError:  # an integer beyond float64: the checking path says which
+                    pass
+                else:
+                    return (value, _new_tuple(self._gradient_type, gradient)) if self._has_gradient else value
         return self._checked_call(args, kwargs)
 
     def _checked_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -180,10 +185,10 @@ class Kernel:
 
     def _at_point(self, values: list[Any], out: Any) -> Any:
         outputs = None if out is None else self._outputs(out, ())
-        flat = self._point(values)
+        numbers = list(self._point(values))
         if outputs is None:
-            return self._result(flat)
-        for output, number in zip(outputs, flat, strict=True):
+            return self._result(numbers)
+        for output, number in zip(outputs, numbers, strict=True):
             output[...] = number
         return self._result(outputs)
 
@@ -206,7 +211,7 @@ class Kernel:
         bound = self._engine.bind(arrays, outputs, shape)
         call = RawCall(bound.func, *bound.args)
         call.out, call._inputs = outputs, tuple(arrays)
-        call.value, call.grads = outputs[0], self._gradient(outputs[1:])
+        call.value, call.grads = outputs[0], _new_tuple(self._gradient_type, outputs[1:])
         return call
 
     def _raw_input(self, value: Any, label: str) -> Array:
@@ -239,8 +244,9 @@ class Kernel:
         if rest:
             raise TypeError(f"{self.name}: flat got an unexpected argument {next(iter(rest))!r}")
         others = iter(point[len(self.wrt) :])
-        flat = self._point([next(others) if index is None else point[index] for _, index in self._flat_order])
-        return flat[0], np.array(flat[1:], dtype=np.float64)
+        inputs = [next(others) if index is None else point[index] for _, index in self._flat_order]
+        value, *gradient = self._point(inputs)
+        return value, np.array(gradient, dtype=np.float64)
 
     def pack(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> Array:
         """The wrt inputs of a mapping or of keywords as one float64 vector of shape (len(wrt),), in wrt order.
@@ -305,7 +311,7 @@ class Kernel:
         return tuple(np.empty(shape, self.dtype) for _ in range(count))
 
     def _result(self, flat: Sequence[Any]) -> Any:
-        return (flat[0], self._gradient(flat[1:])) if self._has_gradient else flat[0]
+        return (flat[0], _new_tuple(self._gradient_type, flat[1:])) if self._has_gradient else flat[0]
 
     def _numbers(self, theta: Any) -> list[Any]:
         vector = convert(theta, "theta", np.dtype(np.float64), self._shape_error)

@@ -13,7 +13,7 @@ The module is copied verbatim into generated packages, so it imports nothing of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -102,18 +102,16 @@ class CEngine:
         self._pointers = ffi.typeof(ffi.getctype(self._pointer, "[]"))
         self._strides = ffi.typeof("ptrdiff_t[]")
 
-    def point_function(self, spec: KernelSpec) -> Callable[[Sequence[float]], list[float]]:
-        """One C call on a fresh result buffer; cffi makes the input buffer on the C stack."""
-        new, unpack, packed = self._ffi.new, self._ffi.unpack, self._packed
-        count = len(spec.outputs)
-        buffer = self._buffer(count)
+    def point_function(self, spec: KernelSpec) -> Callable[[Sequence[float]], Iterable[float]]:
+        """One C call on a fresh result buffer, which iterates; cffi makes the input buffer on the C stack."""
+        new, packed = self._ffi.new, self._packed
+        buffer = self._buffer(len(spec.outputs))
 
-        def point(values: Sequence[float]) -> list[float]:
-            results = new(buffer)
+        def point(values: Sequence[float]) -> Iterable[float]:
+            results: Iterable[float] = new(buffer)
             if packed(values, results):
                 raise KernelError(f"{spec.name}: the compiled function failed")
-            numbers: list[float] = unpack(results, count)
-            return numbers
+            return results
 
         return point
 
