@@ -101,7 +101,7 @@ def generate(
     """Write a package DIR/NAME: Python, C, header, derivation, builder, self-check."""
     program = _program(source, wrt, limits)
     chosen = pipeline.package_directory(_stem(source) if name is None else name)
-    written = program.write(Path(folder) / chosen, at=_point(at), dtype=dtype, force=force)  # type: ignore[arg-type]
+    written = program.write(Path(folder) / chosen, at=_point(at), dtype=dtype, force=force)  # type: ignore[arg-type]  # click has checked it
     click.echo(str(Path(folder) / chosen))
     if build_it:
         click.echo(pipeline.build_package(written))

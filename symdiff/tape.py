@@ -127,7 +127,7 @@ class Tape:
 
     def with_steps(self, steps: Iterable[Step], **changes: object) -> Tape:
         """A copy with other steps."""
-        return replace(self, steps=tuple(steps), **changes)  # type: ignore[arg-type]
+        return replace(self, steps=tuple(steps), **changes)  # type: ignore[arg-type]  # fields by name
 
     def bound_names(self) -> Iterator[str]:
         """Every name in use: inputs, steps, accumulators."""

@@ -76,7 +76,7 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "helpers": helpers,
         "sincos": any(made["pairs"] for made in contexts),
         "sincos_helper": _helper("sincos", functions[-1].real, suffix, words),
-        "facts": _facts(functions[-1]),
+        "facts": _facts(functions[-1], long),
         "vector_prototypes": [_prototype(name, functions[-1].real, suffix) for name in vector],
         "block": 64 if arrays <= 128 else 16,
     }
@@ -84,11 +84,14 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     return CSource(source, header, sheet.name, tuple(name + suffix for name in vector), statements)
 
 
-def _facts(function: Function) -> list[str]:
-    """Inputs, outputs and what the passes took out, for the header of the file."""
+def _facts(function: Function, long: bool) -> list[str]:
+    """Inputs, outputs, stack and what the passes took out, for the header of the file."""
     tape = function.tape
     lines = [f"Inputs, scalars: {', '.join(function.inputs)}"]
     lines.append("Outputs, scalars: the value" + "".join(f", d value / d {label}" for label, _ in tape.outputs[1:]))
+    if long:
+        numbers = len(tape.steps) + 2 * (len(function.inputs) + len(function.outputs))
+        lines.append(f"A call needs up to {numbers * (4 if function.suffix else 8) // 1024 + 1} KiB of stack.")
     if tape.notes:
         lines.append("Steps left out of the code: " + "; ".join(note.text for note in tape.notes))
     return [part for line in lines for part in textwrap.wrap(line, 110)]

@@ -38,7 +38,7 @@ def environment(language: str) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
-        **(_DELIMITERS if language == "latex" else {}),  # type: ignore[arg-type]
+        **(_DELIMITERS if language == "latex" else {}),  # type: ignore[arg-type]  # all are strings
     )
 
 
