@@ -11,6 +11,17 @@ import pytest
 
 import symdiff
 
+_BATCH_RANGES = {
+    (-0.95, 0.95): "asin(x) acos(x) atanh(x) log1p(x)",
+    (1.05, 40.0): "acosh(x) log(x) log2(x) log10(x) sqrt(x) gamma(x) lgamma(x) digamma(x) pow(x,y)",
+    (
+        -40.0,
+        40.0,
+    ): "sin(x) cos(x) tan(x) atan(x) sinh(x) cosh(x) tanh(x) asinh(x) exp(x) expm1(x) cbrt(x) erf(x) "
+    "erfc(x) sigmoid(x) softplus(x) relu(x) gelu(x) silu(x) atan2(x,y) hypot(x,y)",
+    (-1e6, 1e6): "sin(x) cos(x) sin(x)*cos(x)",
+}
+
 
 def module(source: str, **options: Any) -> dict[str, Any]:
     namespace: dict[str, Any] = {}
@@ -63,6 +74,21 @@ def test_names_that_look_like_ours_or_libms(dtype: str) -> None:
     value, gradients = formula.gradient().compile("c", dtype=dtype)(**point)
     assert value == pytest.approx(expected.value, rel=1e-5)
     assert list(gradients) == pytest.approx(list(expected.gradient.values()), rel=1e-5)
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize(
+    ("source", "low", "high"), [(f, *ends) for ends, texts in _BATCH_RANGES.items() for f in texts.split()]
+)
+def test_one_point_and_batch_differ_by_at_most_4_ulp(source: str, low: float, high: float) -> None:
+    """What README promises: plain libm at one point, vector functions in a batch."""
+    formula = symdiff.formula(source)
+    kernel = formula.value().compile("c")
+    points = np.random.default_rng(5).uniform(low, high, (len(formula.inputs), 3000))
+    batch = kernel(*points)
+    single = np.array([kernel(*map(float, point)) for point in points.T])
+    allowed = 9 if "*" in source else 4  # two ops and a product
+    assert np.all(np.abs(batch - single) <= allowed * np.spacing(np.abs(single)))
 
 
 def test_small_negative_powers_keep_tiny_results() -> None:

@@ -50,10 +50,12 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 
 def silu(x: np.ndarray) -> np.ndarray:
-    """x*sigmoid(x); exp(-|x|) is the square of h, so that x*exp(x) is not cut off before it underflows."""
-    x_left = np.where(x < -1000.0, -1000.0, x)  # far beyond underflow: keeps -inf from giving -inf*0
-    h = np.exp(-0.5 * np.abs(x_left))
-    return _like(np.where(x >= 0, x, (x_left * h) * h) / (1.0 + h * h), x)
+    """x*sigmoid(x); far on the left exp(x), which underflows before x*exp(x) does, is put in as two square roots."""
+    x_left = np.where(x < -1000.0, -1000.0, np.asarray(x, np.float64))  # keeps -inf from giving -inf*0
+    far = x_left < -700.0
+    e = np.exp(np.where(far, -0.5, -1.0) * np.abs(x_left))
+    rest = np.where(far, e, 1.0)
+    return _like(np.where(x >= 0, x, (x_left * e) * rest) / (1.0 + e * rest), x)
 
 
 def gelu(x: np.ndarray) -> np.ndarray:

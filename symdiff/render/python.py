@@ -21,7 +21,7 @@ from symdiff.tape import Tape
 
 _COMMENT_COLUMN = 44
 _LINE = 100  # characters of a statement before it is broken
-_SHAPE = "sd_shape"  # no name of a user begins with sd_
+_SHAPE = "sd_shape"  # a user's own sd_shape is mangled to sd_shape_
 
 
 def python_module(sheet: Sheet) -> str:
