@@ -1,7 +1,10 @@
-"""symdiff's kernels beside other tools, in one interleaved run: `python -m benchmarks`.
+"""symdiff's kernels beside other tools, interleaved: `python -m benchmarks` and `python -m benchmarks matrices`.
 
-formulas   the five formulas, as texts of the formula language, and where their points are drawn from
-peers      one class per contestant
-table      the measurements as a Markdown table of ratios and as JSON
-__main__   the run: check every contestant against 50 digits, then time them in turn
+__main__   one thread for everybody, then one of the two runs
+scalars    the run on formulas of numbers: check every contestant against 50 digits, then time them in turn
+formulas   its five formulas, as texts of the formula language, and where their points are drawn from
+peers      its contestants, one class each
+matrices/  the run on formulas of matrices: problems, contestants, report
+timing     one sample after the other, all contestants in turn
+table      measurements as Markdown tables of ratios and as JSON, with the facts of the machine
 """

@@ -190,7 +190,7 @@ class Casadi(Contestant):
         value = sympy.lambdify(problem.symbols, problem.value, modules=[functions], cse=True)(*casadi.vertsplit(x))
         both = casadi.vertcat(value, casadi.gradient(value, x))
         options = {"flags": ["-O3", "-march=native"], "compiler": "gcc"}
-        with _scratch_folder():
+        with scratch_folder():
             jit = {"jit": True, "compiler": "shell", "jit_options": options}
             self.function = casadi.Function("both", [x], [both], jit)
         self.bound: list[Any] = []  # keeps alive what CasADi has bare pointers to
@@ -298,7 +298,7 @@ class Limit(Contestant):
 
     def prepare(self, problem: Problem) -> None:
         letter, variant, self.order = self.known[problem.case.name]
-        with _scratch_folder() as folder, _importing_from(self.runner.parent):
+        with scratch_folder() as folder, _importing_from(self.runner.parent):
             os.environ["BENCH_SCRATCH"] = str(folder)
             self.module = importlib.import_module(self.runner.stem).build(letter, "strict", variant)
 
@@ -319,7 +319,7 @@ class Limit(Contestant):
 
 
 @contextmanager
-def _scratch_folder() -> Iterator[Path]:
+def scratch_folder() -> Iterator[Path]:
     """The working folder is a temporary one meanwhile; it holds loaded libraries, so it stays until Python ends."""
     before, folder = Path.cwd(), Path(tempfile.mkdtemp(prefix="symdiff-benchmarks-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -64,27 +64,29 @@ class Report:
         time = {(row.formula, row.contestant): row.median for row in rows}
         base = contestants[0]
         head = ["formula", f"{base}, ns", *(f"{name} / {base}" for name in contestants[1:])]
-        lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+        lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
         for formula in dict.fromkeys(row.formula for row in rows):
             own = time.get((formula, base))
-            ratios = (_ratio(time.get((formula, name)), own) for name in contestants[1:])
-            lines.append(_line([self.titles[formula], _digits(own), *ratios]))
+            ratios = (ratio(time.get((formula, name)), own) for name in contestants[1:])
+            lines.append(line([self.titles[formula], digits(own), *ratios]))
         return lines
 
 
-def _line(cells: list[str]) -> str:
+def line(cells: list[str]) -> str:
+    """One line of a Markdown table."""
     return "| " + " | ".join(cells) + " |"
 
 
-def _digits(number: float | None) -> str:
+def digits(number: float | None) -> str:
     """Three digits: the measurement has no more."""
     if number is None:
         return "-"
     return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def _ratio(time: float | None, base: float | None) -> str:
-    return _digits(time / base if time is not None and base else None)
+def ratio(time: float | None, base: float | None) -> str:
+    """Three digits of a quotient, a dash where there is none."""
+    return digits(time / base if time is not None and base else None)
 
 
 def machine(packages: list[str]) -> dict[str, Any]:

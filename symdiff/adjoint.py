@@ -4,6 +4,9 @@ Input: a tape of primal steps. Output: the same tape with, for every primal step
 value, one adjoint step per operand: `operand_bar += step_bar * d step / d operand` (Griewank and Walther, Evaluating
 Derivatives, 2nd ed., SIAM 2008, table 3.5). The formula is never expanded; the cost is a small multiple of the
 forward sweep's.
+
+An elementwise step sends `step_bar * partial`, summed over the axes along which the operand was repeated; every other
+step sends what its entry in the table of array operations says.
 """
 
 from __future__ import annotations
@@ -13,9 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from symdiff.expr import ONE_NUMBER, ZERO_NUMBER, Call, Expr, Name, call, substitute
-from symdiff.ops import TABLE
+from symdiff.ops import ARRAYS, TABLE
+from symdiff.ops.array_core import Rule, fitted
 from symdiff.ops.core import OPERAND_NAMES
 from symdiff.ops.evaluate import fold, is_zero
+from symdiff.ops.infer import shape_of
+from symdiff.shapes import Shape
 from symdiff.tape import ADJOINT, SEED, SHARED, Namer, Step, Tape
 
 
@@ -29,8 +35,9 @@ class Local:
     """One operand of a step, and the derivative of the step by it."""
 
     operand: str
-    partial: Expr
+    partial: Expr | None  # None where the rule of the op gives the whole contribution
     branch: bool | None = None  # for `where`: the side of the condition on which the operand counts
+    place: int = 0  # which operand of the op it is
 
 
 def local_derivatives(step: Step) -> list[Local]:
@@ -40,6 +47,8 @@ def local_derivatives(step: Step) -> list[Local]:
         return [Local(expr.id, ONE_NUMBER)]
     if not isinstance(expr, Call):
         return []
+    if expr.op in ARRAYS:
+        return [Local(arg.id, None, None, k) for k, arg in enumerate(expr.args) if isinstance(arg, Name)]
     operands: dict[str, Expr] = dict(zip(OPERAND_NAMES, expr.args, strict=False))
     operands["v"] = Name(step.name)
     found = []
@@ -148,6 +157,8 @@ class _Reverse:
         self.sides: dict[tuple[int, Expr, bool], _Mask] = {}
         self.bars: dict[str, str] = {}
         self.uses: Counter[str] = Counter()
+        self.contributions: set[str] = set()  # names of steps that add to an adjoint
+        self.shapes: dict[str, Shape] = dict(tape.shapes)
 
     def tape(self) -> Tape:
         value, steps = self.source.value, list(self.source.steps)
@@ -157,7 +168,9 @@ class _Reverse:
         outputs = [("value", value)]
         for name in self.wrt:
             bar = self.bars.get(name)
-            outputs.append((name, ZERO_NUMBER if bar is None else Name(bar)))
+            shape = self.shapes[name]
+            nothing = call("zeros", options=(shape,)) if shape else ZERO_NUMBER
+            outputs.append((name, nothing if bar is None else Name(bar)))
         return self.source.with_steps(steps, outputs=tuple(outputs), wrt=self.wrt, bars=tuple(self.bars.items()))
 
     def _active(self) -> set[str]:
@@ -198,7 +211,13 @@ class _Reverse:
                 mask = around if local.branch is None else self._side(around, step, local.branch)
                 yield from self._hold(mask)
                 yield self._contribution(step, local, slot if len(sends) > 1 else None, mask)
-                self.masks.setdefault(local.operand, []).append(mask)
+                # a mask says something of each element, so it ends where elements are mixed
+                passed = mask if local.partial is not None and self._aligned(step, local) else None
+                self.masks.setdefault(local.operand, []).append(passed)
+
+    def _aligned(self, step: Step, local: Local) -> bool:
+        """Whether the elements of the operand are those of the step."""
+        return self.shapes[local.operand] == step.shape
 
     def _side(self, around: _Mask | None, step: Step, branch: bool) -> _Mask:
         """A side of the `where` in `step`; the same mask for the same condition in the same place."""
@@ -208,22 +227,47 @@ class _Reverse:
 
     def _contribution(self, step: Step, local: Local, slot: int | None, mask: _Mask | None) -> Step:
         bar, several = self.bars[local.operand], self.uses[local.operand] > 1
-        product = fold(call("mul", Name(self.bars[step.name]), local.partial))
+        shape = self.shapes[local.operand]
         made = Step(
             n=step.n,
             name=bar,
-            expr=product if mask is None else mask.choose(product),
+            expr=self._sent(step, local, mask, shape),
             role=ADJOINT,
-            shape=step.shape,
+            shape=shape,
             of=step.name,
             slot=slot,
             receiver=local.operand,
-            local=local.partial,
+            local=local.partial or self._partials(step),
         )
         if not several:
             return made
         # no user's name has brackets, so the name of a single contribution cannot clash
-        return replace(made, name=f"{bar}[{made.label}]", into=bar)
+        name = f"{bar}[{made.label}]"
+        if name in self.contributions:  # a pass made two steps of one, and both have its number
+            name = f"{bar}[{made.label} {step.name}]"
+        self.contributions.add(name)
+        return replace(made, name=name, into=bar)
+
+    def _sent(self, step: Step, local: Local, mask: _Mask | None, shape: Shape) -> Expr:
+        """The contribution: an array of the operand's shape."""
+        upstream = Name(self.bars[step.name])
+        if local.partial is None:
+            assert isinstance(step.expr, Call)
+            sent = ARRAYS[step.expr.op].adjoint(self._rule(step), local.place, upstream)
+            assert sent is not None, step.op
+            return fold(sent)
+        product = fold(call("mul", upstream, local.partial))
+        return fitted(product if mask is None else mask.choose(product), step.shape, shape)
+
+    def _rule(self, step: Step) -> Rule:
+        assert isinstance(step.expr, Call)
+        shapes = tuple(shape_of(arg, self.shapes) for arg in step.expr.args)
+        return Rule(step.expr, shapes, step.shape, Name(step.name))
+
+    def _partials(self, step: Step) -> Expr | None:
+        """Partials of a reduction, by element; what mixes elements has none to show."""
+        entry = ARRAYS[step.op] if step.op in ARRAYS else None
+        return fold(entry.local(self._rule(step))) if entry is not None and entry.local is not None else None
 
     def _hold(self, mask: _Mask | None) -> Iterator[Step]:
         """Steps for a mask made of others and for those, so that code for nested branches stays linear in size."""
@@ -237,5 +281,7 @@ class _Reverse:
             if not waiting:
                 made = work.pop()
                 name = self.namer.fresh(f"mask{made.n}")
-                yield Step(made.n, name, made.expression(), SHARED)
+                expression = made.expression()
+                self.shapes[name] = shape_of(expression, self.shapes)
+                yield Step(made.n, name, expression, SHARED, self.shapes[name])
                 made.name = name

@@ -24,6 +24,7 @@ from symdiff.errors import ParseError, SymdiffError
 from symdiff.pipeline import Formula, Limits, Program
 
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|nan)")
+_BRACKETS = 10_000  # of one array on the command line
 _LIMIT_NAMES = ("length", "depth", "steps", "name", "power")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,10 +72,21 @@ def _formula_options(command: F) -> F:
     command = click.option(
         "--limit", "limits", multiple=True, metavar="NAME=N", help=f"Raise a limit: {', '.join(_LIMIT_NAMES)}."
     )(command)
+    command = click.option(
+        "--let",
+        "bindings",
+        multiple=True,
+        metavar="NAME=OP|TEXT|@FILE",
+        help="Bind an abstract function: phi=relu, or l='def l(o, y): return sum((o - y)**2)/2'.",
+    )(command)
     return click.argument("source", metavar="FORMULA")(command)
 
 
-_at_option = click.option("--at", metavar="K=V,...|FILE.toml", help="A number for every input.")
+_at_option = click.option(
+    "--at",
+    metavar="K=V,...|FILE",
+    help="A number for every input, or an array: W=[[1,2],[3,4]]; or a file, .toml or .npz.",
+)
 
 
 @main.command(context_settings=_DASHES)
@@ -91,6 +103,7 @@ def generate(
     source: str,
     wrt: str | None,
     limits: tuple[str, ...],
+    bindings: tuple[str, ...],
     name: str | None,
     folder: str,
     at: str | None,
@@ -99,7 +112,7 @@ def generate(
     build_it: bool,
 ) -> None:
     """Write a package DIR/NAME: Python, C, header, derivation, builder, self-check."""
-    program = _program(source, wrt, limits)
+    program = _program(source, wrt, limits, bindings)
     chosen = pipeline.package_directory(_stem(source) if name is None else name)
     written = program.write(Path(folder) / chosen, at=_point(at), dtype=dtype, force=force)  # type: ignore[arg-type]  # click has checked it
     click.echo(str(Path(folder) / chosen))
@@ -117,6 +130,7 @@ def derive(
     source: str,
     wrt: str | None,
     limits: tuple[str, ...],
+    bindings: tuple[str, ...],
     at: str | None,
     style: str,
     fragment: bool,
@@ -125,7 +139,7 @@ def derive(
     """Show the derivation, every step; with --at also every number."""
     if fragment and style != "tex":
         raise click.UsageError("--fragment goes with --format tex")
-    program, point, name = _program(source, wrt, limits), _point(at), _title(source)
+    program, point, name = _program(source, wrt, limits, bindings), _point(at), _title(source)
     if style == "pdf":
         if output is None and sys.stdout.isatty():
             raise click.UsageError("a PDF does not belong on a terminal; name a file with -o FILE.pdf")
@@ -143,11 +157,17 @@ def derive(
 @click.option("--before", metavar="NAME", help="The state of all adjoints just before NAME sends its own back.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def trace(
-    source: str, wrt: str | None, limits: tuple[str, ...], at: str | None, before: str | None, as_json: bool
+    source: str,
+    wrt: str | None,
+    limits: tuple[str, ...],
+    bindings: tuple[str, ...],
+    at: str | None,
+    before: str | None,
+    as_json: bool,
 ) -> None:
     """Show every node's value and every adjoint, step by step."""
     point = _point(at)
-    view = _program(source, wrt, limits).trace({} if point is None else point)
+    view = _program(source, wrt, limits, bindings).trace({} if point is None else point)
     shown = view if before is None else view.before(before)
     click.echo(json.dumps(shown.json(), indent=1, allow_nan=False) if as_json else str(shown).rstrip("\n"))
 
@@ -159,9 +179,17 @@ def trace(
     "--points", default=3, show_default=True, type=click.IntRange(0, 100), help="Points to find automatically."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(source: str, wrt: str | None, limits: tuple[str, ...], at: str | None, points: int, as_json: bool) -> None:
+def check(
+    source: str,
+    wrt: str | None,
+    limits: tuple[str, ...],
+    bindings: tuple[str, ...],
+    at: str | None,
+    points: int,
+    as_json: bool,
+) -> None:
     """Put the generated code to the test: dot products, finite differences, complex step, 50 digits."""
-    report = _program(source, wrt, limits).check(_point(at), points=points)
+    report = _program(source, wrt, limits, bindings).check(_point(at), points=points)
     click.echo(json.dumps(report.as_dict(), indent=1, allow_nan=False) if as_json else str(report).rstrip("\n"))
     if not report.passed:
         click.get_current_context().exit(1)
@@ -179,9 +207,22 @@ def doctor() -> None:
 # -- reading what the user gave ---------------------------------------------------------------------------------------
 
 
-def _program(source: str, wrt: str | None, limits: tuple[str, ...]) -> Program:
-    formula = _formula(source, _limits(limits))
+def _program(source: str, wrt: str | None, limits: tuple[str, ...], bindings: tuple[str, ...]) -> Program:
+    formula = _formula(source, _limits(limits)).bind(**_bindings(bindings))
     return formula.gradient(None if wrt is None else [name.strip() for name in wrt.split(",")])
+
+
+def _bindings(given: tuple[str, ...]) -> dict[str, str]:
+    """`phi=relu` by name; the text after `=` may be anything that Formula.bind takes."""
+    bindings = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise click.UsageError(f"--let: expected NAME=OP, NAME=TEXT or NAME=@FILE, found {item!r}")
+        if name.strip() in bindings:
+            raise click.UsageError(f"--let: {name.strip()!r} is given twice")
+        bindings[name.strip()] = value.strip()
+    return bindings
 
 
 def _formula(source: str, limits: Limits) -> Formula:
@@ -232,20 +273,62 @@ def _limits(given: tuple[str, ...]) -> Limits:
 
 
 def _point(text: str | None) -> dict[str, Any] | None:
-    """`w1=-3,x1=-2`, or the table of a TOML file."""
+    """`w1=-3,x=[1,2]`, the table of a TOML file, or the arrays of an NPZ file."""
     if text is None:
         return None
     if text.endswith(".toml"):
         return _toml(Path(text))
+    if text.endswith(".npz"):
+        return _npz(Path(text))
     values: dict[str, Any] = {}
-    for item in text.split(","):
+    for item in _split(text):
         name, equals, number = (part.strip() for part in item.partition("="))
-        if not equals or not _NUMBER.fullmatch(number):
-            raise click.UsageError(f"--at: expected NAME=NUMBER, found {item.strip()!r}")
+        value = _value(number) if equals else None
+        if value is None:
+            raise click.UsageError(
+                f"--at: expected NAME=NUMBER or NAME=[NUMBER, ...] with matrices as [[...], [...]], found {item.strip()!r}"
+            )
         if name in values:
             raise click.UsageError(f"--at: {name!r} is given twice")
-        values[name] = float(number)
+        values[name] = value
     return values
+
+
+def _split(text: str) -> list[str]:
+    """`text` at its commas outside of brackets."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _value(text: str) -> Any:
+    """A number, or nested lists of numbers; None where it is neither. Nothing is evaluated."""
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    if not (text.startswith("[") and text.endswith("]")) or text.count("[") > _BRACKETS:
+        return None
+    inside = text[1:-1].strip()
+    parts = [_value(part.strip()) for part in _split(inside)] if inside else []
+    return None if any(part is None for part in parts) else parts
+
+
+def _npz(path: Path) -> dict[str, Any]:
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except OSError as error:
+        raise SymdiffError(f"--at: cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, zipfile.BadZipFile, AttributeError) as error:
+        raise SymdiffError(f"--at: {path} is not an NPZ file of numbers: {error}") from None
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
     Expr   ::= Name | Number | Call
     Name   ::= an input, a statement, a step of a tape, a parameter of a helper
     Number ::= a float64, with a symbol where it has one (`pi`)
-    Call   ::= op, arguments            # op: a key of the op table, or the name of a helper `def`
+    Call   ::= op, arguments, options   # op: a key of the op tables, or the name of a helper `def`
 
 A parsed formula can be thousands of calls deep (a flat sum of 5,000 names is), so nothing here recurses: every function
 over an expression of unknown depth goes through `bottom_up`.
@@ -16,9 +16,9 @@ SymPy form of a formula, and the op table is proved against SymPy's derivatives 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Span = tuple[int, int]
 T = TypeVar("T")
@@ -87,11 +87,16 @@ class Number(Expr):
 
 @dataclass(frozen=True, slots=True)
 class Call(Expr):
-    """An op applied to arguments."""
+    """An op applied to arguments. `options` are what the op needs beside operands: axes, a shape, index ranges."""
 
     op: str
     args: tuple[Expr, ...]
     span: Span | None = field(default=None, compare=False)
+    options: tuple[Any, ...] = ()
+
+    def over(self, args: Iterable[Expr]) -> Call:
+        """The same op, with the same options, applied to other arguments."""
+        return Call(self.op, tuple(args), self.span, self.options)
 
 
 ZERO_NUMBER, ONE_NUMBER = Number(0.0), Number(1.0)
@@ -102,9 +107,9 @@ def as_expr(value: Operand) -> Expr:
     return value if isinstance(value, Expr) else Number(float(value))
 
 
-def call(op: str, *args: Operand) -> Call:
+def call(op: str, *args: Operand, options: tuple[Any, ...] = ()) -> Call:
     """`op` applied to operands."""
-    return Call(op, tuple(as_expr(arg) for arg in args))
+    return Call(op, tuple(as_expr(arg) for arg in args), None, options)
 
 
 def bottom_up(expr: Expr, leaf: Callable[[Name | Number], T], node: Callable[[Call, list[T]], T]) -> T:
@@ -147,7 +152,7 @@ def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     return bottom_up(
         expr,
         lambda leaf: values.get(leaf.id, leaf) if isinstance(leaf, Name) else leaf,
-        lambda old, args: Call(old.op, tuple(args), old.span),
+        lambda old, args: old.over(args),
     )
 
 

@@ -2,6 +2,7 @@
 
 Formula   ::= inputs, helpers, statements          # the output is the last statement
 Input     ::= name, shape, constant?, default?
+Abstract  ::= name, shape                          # a function that nothing is known of
 Helper    ::= def name(parameters): return body    # inlined when the tape is made
 Statement ::= name = expression                    # `name` is None for a bare last expression
 """
@@ -14,11 +15,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from symdiff.expr import Call, Expr, Name, Number, Span, bottom_up
-from symdiff.ops import TABLE
+from symdiff.errors import UnsupportedError
+from symdiff.expr import Call, Expr, Name, Number, Span, bottom_up, walk
+from symdiff.ops import ARRAYS, TABLE
+from symdiff.shapes import Shape, dimensions
 
-Shape = tuple[int | str, ...]
-"""Sizes of the axes: whole numbers, or names of dimensions bound when a kernel runs; () is a scalar."""
+Default = float | tuple["Default", ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,26 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A variable that a caller gives. A constant is not differentiated; a default may be left out in a call."""
+    """A variable that a caller gives. A constant is not differentiated; a default may be left out in a call.
+
+    The default of an array is a tuple of tuples of numbers, of the declared shape.
+    """
 
     name: str
     shape: Shape = ()
     constant: bool = False
-    default: float | None = None
+    default: Default | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Abstract:
+    """`phi: function`, elementwise (`shape` is None), or `l: function(n, 3)`, which gives an array of that shape.
+
+    It stays a name in derivations; code needs it bound (`Formula.bind`).
+    """
+
+    name: str
+    shape: Shape | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +90,14 @@ class FormulaData:
     helpers: Mapping[str, Helper]
     statements: tuple[Statement, ...]
     limits: Limits = field(default_factory=Limits)
+    functions: Mapping[str, Abstract] = field(default_factory=lambda: MappingProxyType({}))
+
+    @cached_property
+    def dimensions(self) -> tuple[str, ...]:
+        """Names of the run-time sizes, in the order in which the inputs' shapes mention them."""
+        return tuple(
+            dict.fromkeys(name for given in self.declared for size in given.shape for name in dimensions(size))
+        )
 
     @cached_property
     def inputs(self) -> Mapping[str, Shape]:
@@ -86,7 +110,7 @@ class FormulaData:
         return tuple(given.name for given in self.declared if given.constant)
 
     @cached_property
-    def defaults(self) -> Mapping[str, float]:
+    def defaults(self) -> Mapping[str, Default]:
         """Values of the inputs that a call may leave out."""
         return MappingProxyType({given.name: given.default for given in self.declared if given.default is not None})
 
@@ -94,9 +118,18 @@ class FormulaData:
     def sympy(self) -> Any:
         """The output as a SymPy expression in the inputs: helpers and statements inlined, order as typed.
 
+        Raises UnsupportedError for a formula of arrays or abstract functions, for which SymPy has no such form.
+
         Statements are shared objects, not copies, so memory stays linear. Printing it is SymPy's business.
         """
+        if self.functions or any(given.shape for given in self.declared) or self._calls_arrays:
+            raise UnsupportedError("a formula of arrays or abstract functions has no SymPy form; one of scalars has")
         return to_sympy(self)
+
+    @property
+    def _calls_arrays(self) -> bool:
+        bodies = [statement.expr for statement in self.statements] + [helper.body for helper in self.helpers.values()]
+        return any(isinstance(part, Call) and part.op in ARRAYS for body in bodies for part in walk(body))
 
 
 def to_sympy(formula: FormulaData) -> Any:

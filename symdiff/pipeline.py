@@ -17,8 +17,8 @@ from symdiff.adjoint import adjoint
 from symdiff.build import kernels
 from symdiff.build.machine import machine_facts
 from symdiff.build.package import package_directory, run_builder, write_package
-from symdiff.errors import BuildError, SymdiffError, UnsupportedError, nearest, quoted
-from symdiff.formula import FormulaData, Limits, Shape
+from symdiff.errors import BuildError, ShapeError, SymdiffError, UnsupportedError, nearest, quoted
+from symdiff.formula import FormulaData, Limits
 from symdiff.linearize import linearize
 from symdiff.passes import for_code, for_values
 from symdiff.render import derivation, trace_text
@@ -28,9 +28,10 @@ from symdiff.render.package import package_files
 from symdiff.render.pdf import pdf
 from symdiff.render.python import load_module, python_module
 from symdiff.runtime.kernel import Kernel, KernelSpec
+from symdiff.shapes import Shape, shape_text
 from symdiff.tangent import tangent
 from symdiff.tape import Step, Tape
-from symdiff.trace import State, Trace
+from symdiff.trace import State, Trace, refuse_abstract
 from symdiff.verify import Report, verify
 from symdiff.verify.finite import finite_differences
 
@@ -98,8 +99,26 @@ class Formula:
         """The output as a SymPy expression in the inputs, in the order typed."""
         return self.data.sympy
 
+    def bind(self, **functions: Any) -> Formula:
+        """The formula with abstract functions bound: `f.bind(phi="relu", l="def l(o, y): return sum((o - y)**2)/2")`.
+
+        A value is the name of a function of the language, a `def` as text, "@FILE" or a pathlib.Path with one, or a
+        Python function, whose source is read. Raises ParseError where it is none of these or takes another number of
+        arguments, SymdiffError for a name that is not an abstract function.
+        """
+        return Formula(frontend.bind(self.data, functions))
+
     def gradient(self, wrt: Iterable[str] | str | None = None) -> Program:
-        """Value and gradient by `wrt`: names of inputs, by default every input that is not constant."""
+        """Value and gradient by `wrt`: names of inputs, by default every input that is not constant.
+
+        Raises ShapeError where the value is not one number.
+        """
+        shape = self.primal.steps[-1].shape
+        if shape:
+            raise ShapeError(
+                f"the gradient needs a value that is one number, and this one has shape {shape_text(shape)}; sum it, "
+                "or pick a component"
+            )
         return Program(self.data, self.primal, "gradient", _variables(self.data, wrt))
 
     def value(self) -> Program:
@@ -219,7 +238,9 @@ class Program:
             return self._numpy_kernel(dtype)
 
     def _spec(self, dtype: DType) -> KernelSpec:
-        return KernelSpec("formula", tuple(self.data.inputs), self.wrt, self.kind, dtype, dict(self.data.defaults))
+        data = self.data
+        given = self.sheet(dtype=dtype).kernel_shapes
+        return KernelSpec("formula", tuple(data.inputs), self.wrt, self.kind, dtype, dict(data.defaults), **given)
 
     def _numpy_kernel(self, dtype: DType) -> Kernel:
         function = load_module(self.source("python", dtype=dtype), self.kind)
@@ -237,6 +258,7 @@ class Program:
         """Write the package: `path` is its folder, whose last part is its name. Existing files are kept unless
         `force`.
         """
+        refuse_abstract(self.tape)
         path = Path(path)
         sheet = self.sheet(path.name, dtype, at)
         texts = {

@@ -1,9 +1,9 @@
 """The tape: one elementary step per line (a Wengert list), from which everything else is rendered.
 
     Tape    ::= inputs, steps, outputs, notes
-    Step    ::= n, name, expr, role, ...
+    Step    ::= n, name, expr, role, shape, ...
     expr    ::= one op over earlier names and constants   (primal steps)
-              | a product `upstream * local`, masked       (adjoint steps)
+              | a product `upstream * local`, masked, or a contraction of the two  (adjoint steps)
               | a sum of products                          (tangent steps)
     outputs ::= label = expression                         # `value`, then one gradient per variable
 
@@ -14,16 +14,25 @@ An *accumulator* is a name that several steps add to: the adjoint of a variable 
 contribution is a step of its own, with a name of its own, and `into` names the accumulator. The sum may be read once
 the last contribution has been made. Printers show the first contribution as `=` and the later ones as `+=`.
 
+Values are arrays, and a scalar is an array without axes. Sizes of axes are numbers, or names of dimensions that are
+bound when a kernel is called (`dims`); a step may read a dimension as a number.
+
 A tape may have gaps in its numbers, because passes drop and merge steps; `notes` says where a step went.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from symdiff.expr import Expr, Name, Number, Span, names
-from symdiff.formula import Input, Shape
+from symdiff.einstein import familiar
+from symdiff.expr import Call, Expr, Name, Span, is_constant, names
+from symdiff.formula import Input
+from symdiff.ops import ARRAYS, COMPARE_OPS
+from symdiff.ops.infer import shape_of
+from symdiff.ops.structure import requirements
+from symdiff.shapes import Shape, Size
 
 PRIMAL, SEED, ADJOINT, TANGENT, SHARED = "primal", "seed", "adjoint", "tangent", "shared"
 
@@ -59,10 +68,12 @@ class Step:
 
     @property
     def op(self) -> str:
-        """Name of the outermost op; `constant` and `identity` where there is none."""
+        """Name of the outermost op (of a contraction the familiar one), `constant` or `identity` where there is none."""
         if isinstance(self.expr, Name):
             return "identity"
-        return "constant" if isinstance(self.expr, Number) else getattr(self.expr, "op", "constant")
+        if not isinstance(self.expr, Call):
+            return "constant"
+        return familiar(self.expr.options[0]).kind if self.expr.op == "contract" else self.expr.op
 
     @property
     def operands(self) -> list[str]:
@@ -74,12 +85,18 @@ class Step:
         """Equation number as people read it: 4, and for what step 4 sends back 4', or 4'a and 4'b."""
         if self.role == PRIMAL:
             return str(self.n)
-        return f"{self.n}'" + ("" if self.slot is None else "abcdefghijklmnopqrstuvwxyz"[self.slot])
+        return f"{self.n}'" + ("" if self.slot is None else _letters(self.slot))
 
     @property
     def target(self) -> str:
         """The name that people and code see on the left of the step."""
         return self.into or self.name
+
+
+def _letters(slot: int) -> str:
+    """a, b, ..., z, aa, ab, ..."""
+    head, last = divmod(slot, 26)
+    return (_letters(head - 1) if head else "") + "abcdefghijklmnopqrstuvwxyz"[last]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +126,36 @@ class Tape:
     bars: tuple[tuple[str, str], ...] = ()  # variable -> name of its adjoint
     dots: tuple[tuple[str, str], ...] = ()  # variable -> name of its tangent
     notes: tuple[Note, ...] = field(default=())
+    dims: tuple[str, ...] = ()  # names of run-time sizes
+
+    @cached_property
+    def is_array(self) -> bool:
+        """Whether any value has axes, or any op is one of arrays. The others are formulas of scalars, which map over
+        arrays point by point.
+        """
+        if any(given.shape for given in self.inputs):
+            return True
+        return any(step.shape or (isinstance(step.expr, Call) and step.expr.op in ARRAYS) for step in self.steps)
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Shape of every name."""
+        found: dict[str, Shape] = {given.name: given.shape for given in self.inputs}
+        for step in self.steps:
+            found[step.name] = step.shape
+            if step.into is not None:
+                found[step.into] = step.shape
+        return found
+
+    @cached_property
+    def requirements(self) -> tuple[tuple[Size, str], ...]:
+        """What may not be negative for the run-time sizes, each with the words of an error: indices are inside."""
+        found: dict[tuple[Size, str], None] = {}
+        for step in self.primal:
+            if isinstance(step.expr, Call) and step.expr.op == "index":
+                shape = shape_of(step.expr.args[0], self.shapes)
+                found.update(dict.fromkeys(requirements(step.expr.options[0], shape)))
+        return tuple(found)
 
     @property
     def primal(self) -> tuple[Step, ...]:
@@ -130,7 +177,8 @@ class Tape:
         return replace(self, steps=tuple(steps), **changes)  # type: ignore[arg-type]  # fields by name
 
     def bound_names(self) -> Iterator[str]:
-        """Every name in use: inputs, steps, accumulators."""
+        """Every name in use: dimensions, inputs, steps, accumulators."""
+        yield from self.dims
         for given in self.inputs:
             yield given.name
         for step in self.steps:
@@ -155,14 +203,29 @@ class Namer:
         return name
 
 
+def _is_elementary(expr: Expr) -> bool:
+    """One op over names, constants and, in a `where`, a comparison of these."""
+    if not isinstance(expr, Call):
+        return True
+    inside = [part for arg in expr.args for part in (arg.args if _compares(arg) else (arg,))]  # type: ignore[attr-defined]  # a comparison is a Call
+    return all(isinstance(part, Name) or is_constant(part) for part in inside)
+
+
+def _compares(expr: Expr) -> bool:
+    return isinstance(expr, Call) and expr.op in COMPARE_OPS
+
+
 def check_tape(tape: Tape) -> None:
     """Raise AssertionError where the tape is not well formed.
 
     Every name is bound once and used after it is bound; an accumulator is complete when it is first read; shapes of a
-    contribution and its accumulator agree; every output is bound; every variable asked for has a gradient.
+    contribution and its accumulator agree, and are those of their expressions; every output is bound; every variable
+    asked for has a gradient.
     """
     bound = {given.name for given in tape.inputs}
     assert len(bound) == len(tape.inputs), "an input is bound twice"
+    assert not bound & set(tape.dims), "an input is a dimension"
+    bound.update(tape.dims)
     shapes: dict[str, Shape] = {given.name: given.shape for given in tape.inputs}
     last = {step.into: index for index, step in enumerate(tape.steps) if step.into is not None}
     complete: set[str] = set()
@@ -170,6 +233,9 @@ def check_tape(tape: Tape) -> None:
         for name in step.operands:
             assert name in bound or name in complete, f"{step.name} reads {name} before it is bound"
         assert step.name not in bound, f"{step.name} is bound twice"
+        assert step.role != PRIMAL or _is_elementary(step.expr), f"{step.name} is more than one operation"
+        found = shape_of(step.expr, shapes)
+        assert found == step.shape, f"{step.name} has shape {step.shape} and its expression {found}"
         bound.add(step.name)
         shapes[step.name] = step.shape
         if step.into is not None:

@@ -31,9 +31,13 @@ import sys, tomllib
 from pathlib import Path
 import symdiff
 from symdiff import examples
-points = tomllib.loads(examples.path("points.toml").read_text("utf-8"))
+points, bindings = (tomllib.loads(examples.path(f"{table}.toml").read_text("utf-8")) for table in ("points", "bindings"))
 for name in examples.names():
-    symdiff.formula(examples.path(name)).gradient().write(Path(sys.argv[1], name), at=points[name])
+    formula, folder = symdiff.formula(examples.path(name)), Path(sys.argv[1], name)
+    formula.bind(**bindings.get(name, {})).gradient().write(folder, at=points[name])
+    if name in bindings:  # the derivation with the functions left abstract
+        for suffix, text in (("tex", formula.gradient().latex(name=name)), ("md", formula.gradient().markdown(name=name))):
+            (folder / f"{name}_abstract.{suffix}").write_text(text, "ascii", newline="\n")
 """
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
 SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

@@ -8,9 +8,9 @@ from typing import Any
 
 from symdiff.build import cache
 from symdiff.errors import BuildError, ShapeError
-from symdiff.runtime import compiler
+from symdiff.runtime import array_kernel, compiler
 from symdiff.runtime.compiler import CompileError
-from symdiff.runtime.kernel import CEngine, Kernel, KernelSpec, NumpyEngine
+from symdiff.runtime.kernel import Kernel, KernelSpec
 
 # Loaded libraries by entry key. A library is never unloaded, so loading one again would only use up address space.
 _loaded: dict[str, tuple[Any, Any]] = {}
@@ -24,7 +24,8 @@ def compile_c(
     vector_functions: Sequence[str] = (),
     statements: int = 0,
 ) -> Kernel:
-    """A kernel of the C text, which defines `PREFIX_KIND_packed` and `PREFIX_KIND_arrays` (prefix: the spec's name).
+    """A kernel of the C text, which defines `PREFIX_KIND_packed` and `PREFIX_KIND_arrays`, or for arrays
+    `PREFIX_KIND_packed` and `PREFIX_KIND_packed_workspace` (prefix: the spec's name).
 
     `vector_functions` are the libm names its batch loop calls, `statements` the size of its largest function.
     Raises BuildError with the command, the compiler's last lines and where the source was kept.
@@ -34,12 +35,12 @@ def compile_c(
         ffi, lib = _library(source, prefix, spec, vector_functions, statements)
     except CompileError as error:
         raise BuildError(str(error)) from error
-    return Kernel(spec, CEngine(ffi, lib, prefix, spec.kind), shape_error=ShapeError)
+    return array_kernel.c_kernel(spec, ffi, lib, prefix, shape_error=ShapeError)
 
 
 def numpy_kernel(function: Callable[..., Any], spec: KernelSpec) -> Kernel:
-    """A kernel of a generated Python function; see `NumpyEngine` for what it is given and may return."""
-    return Kernel(spec, NumpyEngine(function), shape_error=ShapeError)
+    """A kernel of a generated Python function; see `NumpyEngine` and `NumpyArrayEngine` for what it gets."""
+    return array_kernel.numpy_kernel(spec, function, shape_error=ShapeError)
 
 
 def _library(
@@ -48,7 +49,7 @@ def _library(
     if not compiler.has_cffi():
         raise CompileError("compiled kernels need the package cffi (pip install cffi)")
     found = compiler.find_compiler()
-    cdef = compiler.kernel_cdef(prefix, [spec.kind], spec.dtype)
+    cdef = compiler.kernel_cdef(prefix, [spec.kind], spec.dtype, array=spec.array)
     api = compiler.python_headers() is not None
     names = tuple(sorted(vector_functions))
     parts = {

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from importlib.util import find_spec
 
 from symdiff.build import cache
-from symdiff.runtime import compiler
+from symdiff.runtime import blas, compiler
 from symdiff.runtime.compiler import CompileError
 
 _WIDTHS = (("avx512f", "AVX-512 (8 float64 at a time)"), ("avx2", "AVX2 (4 float64)"), ("sse2", "SSE2 (2 float64)"))
@@ -31,7 +30,10 @@ def machine_facts() -> list[tuple[str, str]]:
             else "missing: plain libraries through dlopen, slower calls",
         ),
         ("cache", _cache()),
-        ("BLAS", "through SciPy" if find_spec("scipy") else "not needed for scalar formulas (SciPy is not installed)"),
+        (
+            "BLAS",
+            blas.description() or "none, matrix products use plain loops; for faster ones: pip install scipy",
+        ),
         (
             "pdflatex",
             shutil.which("pdflatex")

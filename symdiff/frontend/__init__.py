@@ -2,6 +2,7 @@
 
 read(source)                 dispatches by type
 read_reference("a.py:f")     a function in a file that is read as text
+bind(data, {"phi": "relu"})  abstract functions become ops or helpers
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from symdiff.errors import ParseError, SymdiffError, UnsupportedError, quoted
-from symdiff.formula import FormulaData, Limits, Shape
+from symdiff.formula import FormulaData, Limits
+from symdiff.frontend.binding import bind
 from symdiff.frontend.files import read_text
 from symdiff.frontend.parser import parse
+from symdiff.shapes import Shape
 
 _REFERENCE = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 _ACCEPTED = "accepted are text, a pathlib.Path, a Python function and a SymPy expression"
@@ -30,6 +33,8 @@ def read(
     limits: Limits | None = None,
 ) -> FormulaData:
     """The formula in `source`. A str is always text, also "@x" and "a.sd"; a pathlib.Path is a file.
+
+    `shapes` are sizes, ("n", 3), or what stands after the colon of a declaration: "const(n, 3)", "function".
 
     Inputs come in the order of their declarations, else of first appearance; those of a SymPy expression, whose terms
     SymPy sorts, in natural order of their names (x2 before x10). Raises only errors of this package.
@@ -93,4 +98,4 @@ def _read_file(
         raise error.in_file(str(path)) from None
 
 
-__all__ = ["is_reference", "read", "read_reference"]
+__all__ = ["bind", "is_reference", "read", "read_reference"]

@@ -8,75 +8,66 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from symdiff.errors import DomainError, nearest, quoted
 from symdiff.expr import Call, Expr, Name, Number
-from symdiff.formula import Helper, Input, Limits
-from symdiff.frontend.stream import Stream, end_of, shown, start_of
+from symdiff.formula import Input, Limits
+from symdiff.frontend.calls import Bracket, Calls, Operand, advice, compares
+from symdiff.frontend.stream import shown
 from symdiff.frontend.tokens import NAME, NUMBER, OPERATOR, STRING, Token
 from symdiff.frontend.words import (
-    ADVICE,
-    ARRAY_FUNCTIONS,
     CONSTANTS,
     ELEMENTARY,
+    FUNCTIONS,
     KEYWORDS,
-    MAX_POLYGAMMA_ORDER,
+    METHODS,
+    MODULES,
+    OTHER_NAMES,
+    REDUCTIONS,
+    SHAPED,
     keyword_message,
 )
-from symdiff.ops import COMPARE_OPS, COMPARISONS, PUBLIC, TABLE
+from symdiff.ops import COMPARE_OPS, COMPARISONS
 
-_BINARY = {"+": (2, "add"), "-": (2, "sub"), "*": (3, "mul"), "/": (3, "div"), "**": (5, "pow")}
+_BINARY = {"+": (2, "add"), "-": (2, "sub"), "*": (3, "mul"), "/": (3, "div"), "@": (3, "matmul"), "**": (5, "pow")}
 _BINARY |= {sign: (1, op) for sign, op in COMPARISONS.items()}
 _UNARY, _POWER = 4, 5
-_A_COMPARISON = "a comparison stands only as the condition of where(condition, a, b)"
+_TRANSPOSES = {"T": "transpose", "mT": "matrix_transpose"}
 
 
 @dataclass(slots=True)
 class _Operator:
-    """Something that waits for its right operand, or for its closing bracket (`op` and `unary` unset)."""
+    """Something that waits for its right operand; a plus sign has no op."""
 
     strength: int
     op: str
     unary: bool
     token: Token
-    function: str = ""  # of the bracket of a call: whose
-    operands: int = 0  # of a bracket: operands on the stack below it
-
-    @property
-    def bracket(self) -> bool:
-        return not self.op and not self.unary
-
-    @property
-    def nests(self) -> bool:
-        """Counts for the limit `depth`: brackets, signs and powers, of which any number may be open at once."""
-        return self.bracket or self.unary or self.op == "pow"
 
 
-class Expressions(Stream):
+def _nests(operator: _Operator | Bracket) -> bool:
+    """Counts for the limit `depth`: brackets, signs and powers, of which any number may be open at once."""
+    return isinstance(operator, Bracket) or operator.unary or operator.op == "pow"
+
+
+class Expressions(Calls):
     """Reads one expression after the other; knows which names there are."""
 
-    functions: Mapping[str, str] = PUBLIC
     modules: frozenset[str] = frozenset()  # prefixes that are dropped before a listed function
+    methods: Mapping[str, str] = MappingProxyType({})
     no_variable = "it is not declared"
 
     def __init__(self, text: str, limits: Limits, tokens: Iterator[Token], constants: frozenset[str]) -> None:
         super().__init__(text, limits, tokens)
         self.constants = constants
         self.strict = False  # with any declaration, every input is declared
-        self.declared: dict[str, Input] = {}
         self.implicit: dict[str, Input] = {}
-        self.dimensions: set[str] = set()
-        self.assigned: dict[str, int] = {}
-        self.helpers: dict[str, Helper] = {}  # by the name that the text gives; the Helper's own is that of its calls
-        self.cost: dict[str, int] = {}  # elementary steps of a helper, the helpers that it calls inlined
-        self.parameters: dict[str, None] | None = None  # inside a helper: the only names there are
-        self.steps = 0  # elementary steps so far, helpers inlined
-        self.operators: list[_Operator] = []
-        self.operands: list[Expr] = []
-        self.depth = 0
+        self.operators: list[_Operator | Bracket] = []
+        self.operands: list[Operand] = []
 
     def value(self) -> Expr:
-        """One expression that is a number, and not a comparison."""
+        """One expression that is a number or an array, and not a comparison."""
         expr = self.expression()
         self.refuse_comparison(expr)
         return expr
@@ -97,18 +88,25 @@ class Expressions(Stream):
                 self.reduce(strength + (strength == _POWER))
                 self.push(_Operator(strength, op, False, token))
                 wants_operand = True
-            elif token.text == "," and self.bracket() is not None:
-                self.comma()
-                wants_operand = True
-            elif token.text == ")" and self.bracket() is not None:
-                self.take()
-                self.close(token)
+            elif token.text in (".", "["):
+                wants_operand = self.postfix()
+            elif token.text in (",", ")", "]") and self.reduced_to_bracket(token):
+                wants_operand = self.comma() if token.text == "," else self.close()
             else:
                 break
         self.reduce(0)
         if self.operators:
             raise self.unclosed(self.peek())
-        return self.operands.pop()
+        return self.operands.pop().expr
+
+    def reduced_to_bracket(self, token: Token) -> bool:
+        """Apply what waits; whether `token` then belongs to the innermost bracket."""
+        self.reduce(0)
+        if not self.operators:
+            return False
+        bracket = self.operators[-1]
+        assert isinstance(bracket, Bracket)
+        return token.text == "," or (token.text == "]") == (bracket.token.text == "[")
 
     # -- operands ----------------------------------------------------------------------------------------------------
 
@@ -116,29 +114,37 @@ class Expressions(Stream):
         """Read what may stand where an operand is wanted; True while one is still wanted."""
         token = self.take()
         if token.kind == NUMBER:
-            self.operands.append(self.number(token))
+            self.operands.append(Operand(self.number(token), token.start, token.end))
             return False
         if token.kind == NAME:
             return self.name(token)
-        if token.kind == OPERATOR and token.text == "(":
-            self.push(_Operator(0, "", False, token, "", len(self.operands)))
-            return True
         if token.kind == OPERATOR and token.text in ("-", "+"):
             self.push(_Operator(_UNARY, "neg" if token.text == "-" else "", True, token))
             return True
+        listing = self.may_list()
+        if token.kind == OPERATOR and (token.text == "(" or (token.text == "[" and listing)):
+            self.push(Bracket(token, len(self.operands), listing=listing, commas=token.text == "["))
+            return True
         raise self.fail(self.unexpected(token), token)
+
+    def may_list(self) -> bool:
+        """Whether what comes next may be the list of concat([a, b])."""
+        top = self.operators[-1] if self.operators else None
+        if not isinstance(top, Bracket) or not top.function or len(self.operands) > top.below:
+            return False
+        return self.operands_of(top) < 0 and top.op not in self.abstract
 
     def unexpected(self, token: Token) -> str:
         """What is said of a token that stands where an operand is wanted."""
         bracket = self.bracket()
         if token.text == ")" and bracket is not None and bracket.function:
             return f"an argument of {bracket.function}() is missing"
-        if token.text == ")" and bracket is not None and bracket.token.end == token.start:
+        if token.text in (")", "]") and bracket is not None and bracket.token.end == token.start:
             return "there is nothing between these brackets"
         if token.text in ("*", "**") and bracket is not None and bracket.function:
             return "arguments are written one by one; '*' does not unpack here"
         if token.text == "[":
-            return "lists are not part of the language"
+            return "lists are not part of the language; stack(a, b) makes an array of operands"
         if token.kind == STRING:
             return "strings are not part of the language"
         return f"expected a number, a name or a bracket, found {shown(token)}"
@@ -150,82 +156,58 @@ class Expressions(Stream):
         return Number(value, span=(token.start, token.end))
 
     def name(self, token: Token) -> bool:
-        if token.text in self.modules and token.text not in self.declared and self.sees("."):
-            token = self.prefixed(token)
-        if self.sees("."):
-            self.attribute(token)
+        start, op = token.start, ""
+        if token.text in MODULES and self.sees(".") and not self.known(token.text):
+            token, op = self.prefixed(token)
         if self.sees("("):
-            name = self.function_name(token)
-            self.push(_Operator(0, "", False, self.take(), name, len(self.operands)))
-            self.refuse_keyword_argument()
-            return True
-        self.operands.append(self.variable(token))
+            function = token.text if op else self.function_name(token)
+            op = op or self.op_of(function)
+            bracket = Bracket(self.take(), len(self.operands), function=function, op=op, start=start)
+            self.push(bracket)
+            return self.argument(bracket)
+        self.operands.append(Operand(self.variable(token), start, token.end))
         return False
 
-    def prefixed(self, module: Token) -> Token:
-        """The token after `np.`, which must be a listed function or constant."""
-        self.take()
-        token = self.take()
-        if token.kind == NAME and (token.text in CONSTANTS or token.text in ARRAY_FUNCTIONS):
-            return token
-        if token.kind != NAME or token.text not in self.functions or not self.sees("("):
-            advice = _advice(token.text, self.functions) if token.text != "e" else "; write exp(1)"
-            raise self.fail(f"{quoted(f'{module.text}.{token.text}')} is not a function of the language{advice}", token)
-        return token
-
-    def attribute(self, token: Token) -> None:
-        following = self.peek(1)
-        if following.text == "T":
-            raise self.later("the transpose '.T' works on arrays, which come in a later version", self.peek())
-        if token.text in ("np", "numpy", "math", "jnp") and following.text in PUBLIC:
-            raise self.fail(f"write {following.text} without '{token.text}.'", token)
-        raise self.fail("attributes are not part of the language", self.peek())
-
-    def refuse_keyword_argument(self) -> None:
-        """After `(` or `,` of a call."""
-        if self.peek().kind == NAME and self.sees("=", 1):
-            name = self.operators[-1].function
-            advice = "; a comparison is ==" if name == "where" else ""
-            raise self.fail(f"{name}() takes no keyword arguments{advice}", self.peek())
-
-    def function_name(self, token: Token) -> str:
-        name = token.text
-        if name in self.helpers:
-            return name
-        if name in KEYWORDS:
-            raise self.fail(keyword_message(name), token)
-        if name in self.functions:
-            return name
-        if name in ARRAY_FUNCTIONS:
-            raise self.later(f"{name}() works on arrays, which come in a later version", token)
-        if name in CONSTANTS:
-            raise self.fail(f"'{name}' is a constant, not a function; write {name}*(...) for a product", token)
-        if name in self.assigned or name in self.declared or (self.parameters and name in self.parameters):
-            raise self.fail(f"'{name}' is a variable, not a function; write {name}*(...) for a product", token)
-        raise self.fail(self.no_function(name), token)
-
-    def no_function(self, name: str) -> str:
-        return f"unknown function {quoted(name)}{_advice(name, {**self.functions, **self.helpers})}"
+    def prefixed(self, module: Token) -> tuple[Token, str]:
+        """The token after `np.` or `np.linalg.`, and the op of the function that it is."""
+        distance = 3 if self.peek(1).text == "linalg" and self.sees(".", 2) else 1
+        token = self.peek(distance)
+        path = self.text[module.start : token.end]
+        if not self.modules:
+            name = OTHER_NAMES.get(token.text, token.text)
+            if name in FUNCTIONS or name in CONSTANTS:
+                raise self.fail(f"write {name} without '{self.text[module.start : token.start]}'", module)
+            if not self.sees("(", distance + 1):
+                return module, ""
+        if token.kind != NAME or token.text not in (*self.functions, *CONSTANTS):
+            instead = advice(token.text, self.functions) if token.text != "e" else "; write exp(1)"
+            raise self.fail(f"{quoted(path)} is not a function of the language{instead}", token)
+        del self.ahead[: distance + 1]
+        if token.text in CONSTANTS:
+            return token, ""
+        if not self.sees("("):
+            raise self.fail(f"{quoted(path)} is a function: write {path}(...)", token)
+        return token, REDUCTIONS.get(token.text, self.functions[token.text])
 
     def variable(self, token: Token) -> Expr:
         name, span = token.text, (token.start, token.end)
-        if name in CONSTANTS and not (self.parameters and name in self.parameters):
+        own = self.parameters is not None and name in self.parameters
+        if name in CONSTANTS and not own:
             return Number(CONSTANTS[name], name, span)
         self.ordinary(token)
+        if own or (self.parameters is None and (name in self.declared or name in self.assigned)):
+            return Name(name, span)
+        if name in self.helpers or name in self.abstract:
+            kind = "helper" if name in self.helpers else "function"
+            raise self.fail(f"'{name}' is a {kind}: write {name}(...)", token)
         if self.parameters is not None:
-            if name not in self.parameters:
-                advice = nearest(name, self.parameters)
-                raise self.fail(f"a helper sees only its parameters; pass {quoted(name)} as one{advice}", token)
-        elif name in self.declared or name in self.assigned:
-            pass
-        elif name in self.helpers:
-            raise self.fail(f"'{name}' is a helper: write {name}(...)", token)
-        elif not self.strict:
-            if name not in self.implicit:
-                self.implicit[name] = Input(name, (), name in self.constants)
+            near = nearest(name, self.parameters)
+            raise self.fail(f"a helper sees only its parameters; pass {quoted(name)} as one{near}", token)
+        if not self.strict:
+            self.implicit.setdefault(name, Input(name, (), name in self.constants))
         elif name not in self.dimensions:
-            known = [*self.declared, *self.assigned]
-            raise self.fail(f"unknown name {quoted(name)}: {self.no_variable}{nearest(name, known)}", token)
+            near = nearest(name, [*self.declared, *self.assigned, *self.dimensions])
+            raise self.fail(f"unknown name {quoted(name)}: {self.no_variable}{near}", token)
         return Name(name, span)
 
     def ordinary(self, token: Token) -> None:
@@ -235,133 +217,149 @@ class Expressions(Stream):
         if token.text in ELEMENTARY:
             raise self.fail(f"'{token.text}' is a function: write {token.text}(...), or choose another name", token)
 
+    # -- what follows an operand -------------------------------------------------------------------------------------
+
+    def postfix(self) -> bool:
+        """An index, a transpose or a method; True where an argument of a method is wanted."""
+        token = self.take()
+        target = self.operands[-1]
+        if token.text == "[":
+            items, closing = self.index(token)
+            self.applied("index", token, closing.end, (items,))
+            return False
+        name = self.take()
+        if name.text in _TRANSPOSES:
+            self.applied(_TRANSPOSES[name.text], token, name.end)
+            return False
+        if name.text not in self.methods or not self.sees("("):
+            raise self.fail(self.no_attribute(name, target.expr), token)
+        bracket = Bracket(self.take(), len(self.operands) - 1, function=name.text, op=self.methods[name.text])
+        bracket.start, bracket.method = target.start, True
+        self.push(bracket)
+        return False if self.sees(")") and bracket.op not in SHAPED else self.argument(bracket)
+
+    def applied(self, op: str, place: Token, end: int, options: tuple[object, ...] = ()) -> None:
+        """Put `op` of the last operand in its place."""
+        target = self.operands.pop()
+        self.refuse_comparison(target.expr)
+        self.count(1, place)
+        made = Call(op, (target.expr,), (target.start, end), options)
+        self.operands.append(Operand(made, target.start, end))
+
+    def no_attribute(self, name: Token, target: Expr) -> str:
+        if name.text in METHODS and self.sees("("):
+            shown_target = target.id if isinstance(target, Name) else "..."
+            more = "" if self.sees(")", 1) else ", ..."
+            return f"methods are not part of the language; write {name.text}({shown_target}{more})"
+        if name.text == "shape":
+            return "attributes are not part of the language; a size has a name: declare X: (n, 3) and write n"
+        return "attributes are not part of the language"
+
     # -- operators ---------------------------------------------------------------------------------------------------
 
-    def push(self, operator: _Operator) -> None:
-        self.depth += operator.nests
-        if self.depth > self.limits.depth:
-            raise self.fail(
-                f"nested more than {self.limits.depth} deep; raise the limit `depth`, or use statements", operator.token
-            )
+    def push(self, operator: _Operator | Bracket) -> None:
+        self.depth += _nests(operator)
+        self.check_depth(self.depth, operator.token)
         self.operators.append(operator)
 
-    def pop(self) -> _Operator:
+    def pop(self) -> _Operator | Bracket:
         operator = self.operators.pop()
-        self.depth -= operator.nests
+        self.depth -= _nests(operator)
         return operator
 
-    def bracket(self) -> _Operator | None:
+    def bracket(self) -> Bracket | None:
         """The innermost open bracket."""
-        return next((operator for operator in reversed(self.operators) if operator.bracket), None)
+        return next((operator for operator in reversed(self.operators) if isinstance(operator, Bracket)), None)
 
     def unclosed(self, found: Token) -> Exception:
-        bracket = self.operators[-1]
         if found.kind == NAME and found.text in KEYWORDS:
             return self.fail(keyword_message(found.text), found)
-        if found.text in ("@", "["):
-            what = "the matrix product '@'" if found.text == "@" else "indexing"
-            return self.later(f"{what} works on arrays, which come in a later version", found)
         if found.kind in (NUMBER, NAME, STRING) or found.text == "(":
             return self.fail(f"expected an operator, ',' or ')', found {shown(found)}; a product needs '*'", found)
         if found.text == "=":
             return self.fail("'=' inside brackets; a comparison is ==, and only in where(condition, a, b)", found)
-        return self.fail(f"this bracket is not closed before {shown(found)}", bracket.token)
+        return self.fail(f"this bracket is not closed before {shown(found)}", self.operators[-1].token)
 
     def reduce(self, strength: int) -> None:
         """Apply waiting operators that bind at least as strongly as `strength`, down to the innermost bracket."""
-        operators, operands = self.operators, self.operands
-        while operators and not operators[-1].bracket and operators[-1].strength >= strength:
-            operator = self.pop()
-            right = operands.pop()
+        operators = self.operators
+        while operators:
+            operator = operators[-1]
+            if isinstance(operator, Bracket) or operator.strength < strength:
+                return
+            self.pop()
             if operator.unary:
-                self.refuse_comparison(right)
-                if operator.op:
-                    self.count(1, operator.token)
-                    right = Call("neg", (right,), (operator.token.start, end_of(right)))
-                operands.append(right)
-                continue
-            left = operands.pop()
-            if operator.op in COMPARE_OPS and (_compares(left) or _compares(right)):
-                raise self.fail("one comparison at a time: a < b < c is not part of the language", operator.token)
-            self.refuse_comparison(left)
-            self.refuse_comparison(right)
+                self.apply_sign(operator)
+            else:
+                self.apply_operator(operator)
+
+    def apply_sign(self, operator: _Operator) -> None:
+        right = self.operands.pop()
+        self.refuse_comparison(right.expr)
+        expr, span = right.expr, (operator.token.start, right.end)
+        if operator.op:
             self.count(1, operator.token)
-            operands.append(Call(operator.op, (left, right), (start_of(left), end_of(right))))
+            expr = Call(operator.op, (expr,), span)
+        self.operands.append(Operand(expr, *span))
 
-    def refuse_comparison(self, expr: Expr) -> None:
-        if _compares(expr):
-            raise self.fail(_A_COMPARISON, start_of(expr))
+    def apply_operator(self, operator: _Operator) -> None:
+        right, left = self.operands.pop(), self.operands.pop()
+        if operator.op in COMPARE_OPS and (compares(left.expr) or compares(right.expr)):
+            raise self.fail("one comparison at a time: a < b < c is not part of the language", operator.token)
+        self.refuse_comparison(left.expr)
+        self.refuse_comparison(right.expr)
+        self.count(1, operator.token)
+        span = (left.start, right.end)
+        self.operands.append(Operand(Call(operator.op, (left.expr, right.expr), span), *span))
 
-    def count(self, steps: int, place: Token) -> None:
-        """Add to the elementary steps of the text; a tower of helpers can need more than there is memory."""
-        self.steps += steps
-        if self.steps > self.limits.steps:
-            raise self.fail(f"more than {self.limits.steps} elementary steps; raise the limit `steps`", place)
+    # -- brackets ----------------------------------------------------------------------------------------------------
 
-    def comma(self) -> None:
-        """A comma inside brackets."""
+    def argument(self, bracket: Bracket) -> bool:
+        """After the opening bracket or a comma of a call: True where an operand comes next, else the call is read."""
+        given = len(self.operands) - bracket.below
+        if self.wants_operand(bracket, given):
+            return True
+        self.finish_call(bracket, self.rest(bracket, given))
+        return False
+
+    def comma(self) -> bool:
+        """A comma inside brackets; True where an operand is wanted after it."""
         token = self.take()
-        self.reduce(0)
         bracket = self.operators[-1]
+        assert isinstance(bracket, Bracket)
+        if bracket.listing:
+            bracket.commas = True
+            return not (self.sees(")") or self.sees("]"))
         if not bracket.function:
             raise self.fail("tuples are not part of the language", token)
         if self.sees(")"):
             raise self.fail("an argument is missing after the comma", self.peek())
-        self.refuse_keyword_argument()
-        wanted = self.arguments(bracket.function)
-        if len(self.operands) - bracket.operands >= wanted:
-            raise self.wrong_count(bracket, f"more than {wanted}")
+        return self.argument(bracket)
 
-    def close(self, token: Token) -> None:
-        self.reduce(0)
-        bracket = self.pop()
-        if not bracket.function:
-            return
-        args = self.operands[bracket.operands :]
-        del self.operands[bracket.operands :]
-        self.operands.append(self.call(bracket, args, token))
-
-    def arguments(self, name: str) -> int:
-        helper = self.helpers.get(name)
-        return len(helper.parameters) if helper else TABLE[self.functions[name]].operands
-
-    def wrong_count(self, bracket: _Operator, found: str) -> Exception:
-        name, start = bracket.function, bracket.token
-        wanted = self.arguments(name)
-        if name in ("max", "min") and found == "1":
-            return self.later(f"{name} of one array comes in a later version; {name}(a, b) compares two numbers", start)
-        if name in ("max", "min", "hypot", "maximum", "minimum"):
-            advice = f"; nest them: {name}({name}(a, b), c)"
+    def close(self) -> bool:
+        """A closing bracket; no operand is wanted after it."""
+        token = self.take()
+        bracket = self.operators[-1]
+        assert isinstance(bracket, Bracket)
+        if bracket.function:
+            self.finish_call(bracket, token)
+            return False
+        self.pop()
+        if bracket.commas:
+            self.close_list(token)
         else:
-            advice = "; write log(x)/log(base)" if name == "log" else ""
-        return self.fail(f"{name}() takes {wanted} argument{'s' * (wanted != 1)}, not {found}{advice}", start)
+            self.operands[-1] = Operand(self.operands[-1].expr, bracket.token.start, token.end)
+        return False
 
-    def call(self, bracket: _Operator, args: list[Expr], closing: Token) -> Call:
-        name = bracket.function
-        helper = self.helpers.get(name)
-        op = helper.name if helper else self.functions[name]
-        start = self.text.rfind(name, 0, bracket.token.start)
-        if len(args) != self.arguments(name):
-            raise self.wrong_count(bracket, str(len(args)))
-        if op == "where" and not _compares(args[0]):
-            raise self.fail("the condition of where() is one comparison, such as x < 0", start_of(args[0], start))
-        for arg in args[op == "where" :]:
-            self.refuse_comparison(arg)
-        if op == "polygamma":
-            self.check_order(args[0], start)
-        self.count(self.cost.get(op, 1), bracket.token)
-        return Call(op, tuple(args), (start, closing.end))
+    def close_list(self, token: Token) -> None:
+        call = self.operators[-1]
+        assert isinstance(call, Bracket)
+        call.listed = True
+        if not (self.sees(",") or self.sees(")")):
+            raise self.fail(f"a list stands only as the one argument of {call.function}()", token)
 
-    def check_order(self, order: Expr, start: int) -> None:
-        whole = isinstance(order, Number) and order.value.is_integer() and 0 <= order.value <= MAX_POLYGAMMA_ORDER
-        if not whole:
-            range_ = f"a whole number from 0 to {MAX_POLYGAMMA_ORDER}, written as a literal"
-            raise self.fail(f"the order of polygamma(order, x) is {range_}", start_of(order, start))
-
-
-def _compares(expr: Expr) -> bool:
-    return isinstance(expr, Call) and expr.op in COMPARE_OPS
-
-
-def _advice(name: str, known: Mapping[str, object]) -> str:
-    return f"; did you mean '{ADVICE[name]}'?" if name in ADVICE else nearest(name, known)
+    def finish_call(self, bracket: Bracket, closing: Token) -> None:
+        self.pop()
+        args = [operand.expr for operand in self.operands[bracket.below :]]
+        del self.operands[bracket.below :]
+        self.operands.append(Operand(self.call(bracket, args, closing), bracket.start, closing.end))

@@ -2,12 +2,25 @@
 
     program     ::= line { newline line }
     line        ::= declaration | helper | statement | nothing
-    declaration ::= NAME ":" ( dims | "const" [ dims ] ) [ "=" number ]
-    dims        ::= "(" [ dim { "," dim } [ "," ] ] ")" | dim          dim ::= whole number | NAME
+    declaration ::= NAME ":" ( dims | "const" [ dims ] ) [ "=" default ]          an input
+                  | NAME ":" "function" [ "(" [ dim { "," dim } ] ")" ]           an abstract function
+    dims        ::= "(" [ dim { "," dim } [ "," ] ] ")" | dim                     dim ::= whole number | NAME
+    default     ::= number | "[" [ default { "," default } [ "," ] ] "]"
     helper      ::= "def" NAME "(" NAME { "," NAME } ")" ":" "return" expression
     statement   ::= [ NAME "=" ] expression
-    expression  ::= operators, from weak to strong:  comparison (in `where` only) | + - | * / | unary - | **
-                    over numbers, names, FUNCTION "(" expression { "," expression } ")", "(" expression ")"
+    expression  ::= operators, from weak to strong:  comparison (in `where` only) | + - | * / @ | unary - | **
+                    over operands
+    operand     ::= number | NAME | call | "(" expression ")" | operand ".T" | operand ".mT" | operand index
+    call        ::= FUNCTION "(" expression { "," expression } { "," option } ")"
+                  | ( "concat" | "stack" ) "(" "[" expression { "," expression } "]" [ "," option ] ")"
+                  | "reshape" "(" expression "," shape ")" | ( "zeros" | "ones" | "eye" ) "(" shape ")"
+    option      ::= "axis" "=" axes | "keepdims" "=" ( "True" | "False" )         literals, always by name
+    index       ::= "[" item { "," item } "]"                                     shape, axes, item: see sizes.py
+
+A `dim` that is a name is a dimension: a size that is known when the arrays are. It stands in shapes and indices, also
+as `n - 1` or `2*n`, and in expressions as a number. With any input declared, every input is; `phi: function` is
+elementwise, `l: function()` gives a scalar, `m: function(n, 3)` an array of that shape, and neither needs the inputs
+declared. A name in front of a bracket is a function, anywhere else a variable.
 
 `**` groups to the right and binds more strongly than a minus sign on its left, as in Python and on paper. A new
 line inside brackets, or after a backslash, does not end a statement; `;` always does.
@@ -15,18 +28,19 @@ line inside brackets, or after a backslash, does not end a statement; `;` always
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from symdiff.errors import nearest, quoted
 from symdiff.expr import Call, Name, walk
-from symdiff.formula import FormulaData, Helper, Input, Limits, Shape, Statement
+from symdiff.formula import FormulaData, Helper, Limits, Statement
 from symdiff.frontend.declarations import Declarations, check_name
 from symdiff.frontend.stream import shown
 from symdiff.frontend.tokens import END, NAME, NEWLINE, Token, tokenize
-from symdiff.frontend.words import ARRAY_FUNCTIONS, CONSTANTS
-from symdiff.ops import TABLE
+from symdiff.frontend.words import CONSTANTS
+from symdiff.ops import ARRAYS, TABLE
+from symdiff.shapes import Shape
 
-_HELPER_LEVELS = 100  # a helper calls a helper calls ...; later stages inline them level by level
+HELPER_LEVELS = 100  # a helper calls a helper calls ...; later stages inline them level by level
 
 
 def parse(
@@ -49,9 +63,10 @@ def parse(
 class Parser(Declarations):
     """Reads a program line by line."""
 
+    taken: Collection[str] = ()  # more names that no helper's op may have
+
     def __init__(self, text: str, limits: Limits, tokens: Iterator[Token], constants: frozenset[str]) -> None:
         super().__init__(text, limits, tokens, constants)
-        self.places: dict[str, int] = {}
         self.statements: list[Statement] = []
         self.levels: dict[str, int] = {}  # how deep a helper's calls of helpers go
 
@@ -111,22 +126,29 @@ class Parser(Declarations):
         name_token = self.take()
         name = self.bindable(name_token)
         self.refuse_used(name, name_token)
-        if name in self.functions or name in ARRAY_FUNCTIONS:
+        if name in self.functions:
             raise self.fail(f"'{name}' is a function of the language; choose another name for the helper", name_token)
         parameters = self.helper_parameters()
         self.helper_body_start()
         before, self.parameters = self.steps, parameters
         body = self.value()
         self.parameters = None
-        called = [part.op for part in walk(body) if isinstance(part, Call) and part.op in self.levels]
-        level = 1 + max((self.levels[other] for other in called), default=0)
-        if level > _HELPER_LEVELS:
-            raise self.fail(f"helpers that call helpers more than {_HELPER_LEVELS} deep; use statements", name_token)
-        op = name
-        while op in TABLE or op in self.levels:  # `def add(a, b)` is not the op of a plus sign
-            op += "_"
-        self.helpers[name] = Helper(op, tuple(parameters), body, (name_token.start, self.peek().start))
-        self.cost[op], self.steps, self.levels[op] = self.steps - before, before, level
+        self.define(name, Helper(self.fresh_op(name), tuple(parameters), body, (name_token.start, self.peek().start)))
+        self.cost[self.helpers[name].name], self.steps = self.steps - before, before
+        if self.levels[self.helpers[name].name] > HELPER_LEVELS:
+            raise self.fail(f"helpers that call helpers more than {HELPER_LEVELS} deep; use statements", name_token)
+
+    def fresh_op(self, name: str) -> str:
+        """The op of a helper's calls: `def add(a, b)` is not the op of a plus sign."""
+        while name in TABLE or name in ARRAYS or name in self.arities or name in self.taken:
+            name += "_"
+        return name
+
+    def define(self, name: str, helper: Helper) -> None:
+        called = [part.op for part in walk(helper.body) if isinstance(part, Call) and part.op in self.levels]
+        self.helpers[name] = helper
+        self.levels[helper.name] = 1 + max((self.levels[other] for other in called), default=0)
+        self.arities[helper.name] = len(helper.parameters)
 
     def helper_parameters(self) -> dict[str, None]:
         self.expect("(", "after the helper's name")
@@ -169,17 +191,24 @@ class Parser(Declarations):
         if not inputs:
             raise self.fail("a formula has at least one input; this one has none", 0)
         for given in inputs.values():
-            self.check_shape(given)
+            self.check_default(given)
+        for name, function in self.abstract.items():
+            self.check_result(name, function.shape or ())
         helpers = {helper.name: helper for helper in self.helpers.values()}
-        return FormulaData(self.text, tuple(inputs.values()), helpers, tuple(self.statements), self.limits)
+        statements = tuple(self.statements)
+        return FormulaData(self.text, tuple(inputs.values()), helpers, statements, self.limits, self.abstract)
 
-    def check_shape(self, given: Input) -> None:
-        if given.shape:
-            shape = ", ".join(map(str, given.shape)) + "," * (len(given.shape) == 1)
-            raise self.later(
-                f"'{given.name}' has shape ({shape}); arrays come in a later version, a scalar is {given.name}: ()",
-                self.places[given.name],
-            )
+    def check_result(self, name: str, shape: Shape) -> None:
+        """The shape of what a function gives is known from the shapes of the inputs."""
+        for size in shape:
+            if size in self.declared:
+                raise self.fail(
+                    f"'{size}' is an input, and cannot be a dimension of '{name}' as well", self.places[name]
+                )
+            if isinstance(size, str) and size not in self.dimensions:
+                near = nearest(size, self.dimensions)
+                message = f"'{name}' gives an array of size '{size}', which occurs in the shape of no input{near}"
+                raise self.fail(message, self.places[name])
 
 
 def _first_use(statement: Statement, name: str) -> int | None:

@@ -1,12 +1,14 @@
 """A Python function as a formula. Its source is read by the tokenizer and the parser of the language, and never run.
 
     function  ::= "def" NAME "(" parameter { "," parameter } ")" [ "->" anything ] ":" body
-    parameter ::= NAME [ ":" string of dims, or anything ] [ "=" number ]      # also the markers * and /
+    parameter ::= NAME [ ":" annotation ] [ "=" default ]                      # also the markers * and /
     body      ::= [ docstring ] { helper | NAME "=" expression } "return" expression
 
-Parameters are the inputs. `np.`, `numpy.`, `math.` and `jnp.` before a listed function or `pi` are dropped, and
-NumPy's own names (`arctan2`) are known. Positions in errors are those of the function's source, and of the file for
-`module.py:function`.
+An annotation in quotes is what stands after the colon of a declaration: "n,3", "(n, 3)", "const(3)", "function"; any
+other (`float`) says nothing. Parameters are the inputs. `np.`, `numpy.`, `math.` and `jnp.` before a listed function
+or `pi` are dropped; NumPy's own names (`arctan2`, `concatenate`, `np.max`, `np.linalg.inv`) and methods
+(`x.sum(axis=0)`, `x.reshape(3, 2)`) are known, and in an index `np.newaxis` is None. Positions in errors are those of
+the function's source, and of the file for `module.py:function`.
 """
 
 from __future__ import annotations
@@ -19,12 +21,13 @@ from typing import Any
 
 from symdiff.errors import ParseError, ShapeError, SymdiffError, UnsupportedError, nearest, quoted
 from symdiff.expr import Name
-from symdiff.formula import FormulaData, Input, Limits, Shape, Statement
-from symdiff.frontend.declarations import as_shape
+from symdiff.formula import FormulaData, Limits, Statement
+from symdiff.frontend.declarations import Kind
 from symdiff.frontend.parser import Parser
 from symdiff.frontend.stream import shown
 from symdiff.frontend.tokens import END, NAME, NEWLINE, STRING, Token, tokenize
-from symdiff.frontend.words import ARRAY_FUNCTIONS, MODULES, PYTHON_FUNCTIONS
+from symdiff.frontend.words import METHODS, MODULES, PYTHON_FUNCTIONS
+from symdiff.shapes import Shape, shape_text
 
 _LONG_STRING = r"""\"\"\"(?:\\.|.)*?(?:\"\"\"|\Z)|'''(?:\\.|.)*?(?:'''|\Z)"""  # an open one ends with the text
 _STRING = rf"""(?s:{_LONG_STRING}|"(?:\\.|[^"\\\n])*+"?|'(?:\\.|[^'\\\n])*+'?)"""
@@ -117,6 +120,7 @@ def _definitions(text: str) -> Iterator[_Definition]:
 class _FunctionParser(Parser):
     functions = PYTHON_FUNCTIONS
     modules = MODULES
+    methods = METHODS
     no_variable = "it is not a parameter; global names and closure values are not read, make it one"
 
     def __init__(
@@ -138,7 +142,7 @@ class _FunctionParser(Parser):
             if not self.sees(")"):
                 self.expect(",", "between parameters")
         for name, shape in shapes.items():
-            self.give_shape(name, as_shape(name, shape))
+            self.give_kind(name, self.given_kind(name, shape))
         self.take()
         end = self.body(self.colon())
         formula = self.finish()
@@ -152,45 +156,36 @@ class _FunctionParser(Parser):
             return  # markers: what follows is keyword-only, what precedes positional-only
         if token.text in ("*", "**"):
             found = token.text + self.peek().text
-            raise self.later(f"'{found}' takes any number of arguments; write every input out", token)
+            raise self.unsupported(f"'{found}' takes any number of arguments; write every input out", token)
         if token.kind != NAME:
             raise self.fail(f"expected a parameter, found {shown(token)}", token)
         if token.text in ("self", "cls") and not self.parameter_names and self.definition.indent:
-            raise self.later("a method is not a formula; write a plain function of numbers", token)
+            raise self.unsupported("a method is not a formula; write a plain function of numbers", token)
         name = self.bindable(token)
-        constant, shape = self.annotation() if self.sees(":") else (False, ())
-        default = self.default() if self.sees("=") else None
         self.parameter_names.append(name)
-        self.declare(Input(name, shape, constant or name in self.constants, default), token.start)
+        self.declare_kind(token, self.annotation() if self.sees(":") else Kind())
 
-    def annotation(self) -> tuple[bool, Shape]:
-        """A string holds dims; anything else (`float`) says nothing about a formula."""
+    def annotation(self) -> Kind:
+        """A string holds what stands in a declaration; anything else (`float`) says nothing about a formula."""
         at = self.take().end
         match = _PLAIN_STRING.match(self.text, at)
         if match is None:
             self.skip_annotation(at, ",)=", depth=1)
-            return False, ()
+            return Kind()
         group = "double" if match["double"] is not None else "single"
         scalar = match[group].strip() in _SCALARS
-        result = (False, ()) if scalar else self.string_dims(*match.span(group))
+        result = Kind() if scalar else self.string_kind(*match.span(group))
         self.restart(match.end(), depth=1)
         return result
 
-    def string_dims(self, start: int, end: int) -> tuple[bool, Shape]:
+    def string_kind(self, start: int, end: int) -> Kind:
         self.tokens, self.ahead = tokenize(self.text, self.limits, start=start, end=end), []
-        constant, shape = self.kind()
-        while self.sees(","):  # "3,3" without brackets
-            self.take()
-            if self.peek().kind != END:
-                shape = (*shape, self.dimension())
-        if self.peek().kind != END:
-            raise self.fail(f"expected the end of the shape, found {shown(self.peek())}", self.peek())
-        return constant, shape
+        return self.bare_kind()
 
     def skip_annotation(self, at: int, stops: str, depth: int = 0) -> None:
         """Go to the first of `stops` outside brackets; there is nothing to be read on the way."""
         if self.text[at:].lstrip(" \t")[:1] in ("'", '"'):
-            raise self.fail('an annotation in quotes is a shape, such as "()", "3,3" or "const()"', at)
+            raise self.fail('an annotation in quotes is a shape, such as "()", "n,3" or "const()", or "function"', at)
         inside = 0
         for match in _ANNOTATION.finditer(self.text, at):
             piece = match.group()
@@ -205,14 +200,18 @@ class _FunctionParser(Parser):
         self.tokens = tokenize(self.text, self.limits, start=at, depth=depth, python=True)
         self.ahead = []
 
-    def give_shape(self, name: str, shape: Shape) -> None:
+    def give_kind(self, name: str, kind: Kind) -> None:
         """A shape of `shapes=` for a parameter that has none of its own."""
         given = self.declared.get(name)
         if given is None:
             raise ParseError(f"shapes=: {quoted(str(name))} is not a parameter{nearest(str(name), self.declared)}")
-        if given.shape not in ((), shape):
-            raise ShapeError(f"shapes=: '{name}' has shape {given.shape} in its annotation, and not {shape}")
-        self.declare(replace(given, shape=shape), self.places[name])
+        if given.shape and given.shape != kind.shape:
+            wanted = f", and not {shape_text(kind.shape or ())}"
+            raise ShapeError(f"shapes=: '{name}' has shape {shape_text(given.shape)} in its annotation{wanted}")
+        if kind.function:
+            del self.declared[name]
+        constant = kind.constant or given.constant
+        self.declare_as(name, replace(kind, constant=constant), self.places[name], given.default)
 
     def colon(self) -> int:
         """`:` after the parameters, and what may stand before it; gives the offset after it."""
@@ -310,6 +309,12 @@ class _FunctionParser(Parser):
 
     # -- names -------------------------------------------------------------------------------------------------------
 
+    def new_axis(self) -> bool:
+        if self.peek().text in MODULES and self.peek(2).text == "newaxis":
+            del self.ahead[:3]
+            return True
+        return super().new_axis()
+
     def after_helper_parameter(self) -> None:
         if self.sees(":"):
             self.skip_annotation(self.take().end, ",)=", depth=1)
@@ -326,11 +331,9 @@ class _FunctionParser(Parser):
 
     def function_name(self, token: Token) -> str:
         name = token.text
-        listed = name in PYTHON_FUNCTIONS or name in ARRAY_FUNCTIONS
-        prefixed = self.text[token.start - 1] == "."
-        if listed and not prefixed and name in self.own and name not in self.helpers:
+        if name in PYTHON_FUNCTIONS and name in self.own and name not in self.helpers:
             advice = "put its def inside under another name"
-            raise self.later(f"'{name}' is a function of your own here, and one of the language; {advice}", token)
+            raise self.unsupported(f"'{name}' is a function of your own here, and one of the language; {advice}", token)
         return super().function_name(token)
 
     def no_function(self, name: str) -> str:

@@ -38,8 +38,8 @@ class Stream:
     def fail(self, message: str, place: Place) -> ParseError:
         return ParseError(message, text=self.text, at=_offset(place))
 
-    def later(self, message: str, place: Place) -> UnsupportedError:
-        """For what the language has and this version cannot do."""
+    def unsupported(self, message: str, place: Place) -> UnsupportedError:
+        """For what is understood and cannot be a formula."""
         return UnsupportedError(message, text=self.text, at=_offset(place))
 
     def expect(self, text: str, why: str) -> Token:
@@ -54,10 +54,7 @@ class Stream:
             return token
         if token.kind == NAME and token.text in KEYWORDS:
             raise self.fail(keyword_message(token.text), token)
-        if token.text in ("@", "["):
-            what = "the matrix product '@'" if token.text == "@" else "indexing"
-            raise self.later(f"{what} works on arrays, which come in a later version", token)
-        if token.text == ")":
+        if token.text in (")", "]"):
             raise self.fail("there is no open bracket to close here", token)
         advice = ""
         if token.kind in (NUMBER, NAME) or token.text == "(":
@@ -80,9 +77,3 @@ def start_of(expr: Expr, default: int = 0) -> int:
     """Offset at which `expr` begins."""
     span: Span | None = getattr(expr, "span", None)
     return span[0] if span else default
-
-
-def end_of(expr: Expr) -> int:
-    """Offset after `expr`."""
-    span: Span | None = getattr(expr, "span", None)
-    return span[1] if span else 0

@@ -17,11 +17,12 @@ from typing import Any
 
 from symdiff.errors import DomainError, ParseError, UnsupportedError, quoted
 from symdiff.expr import Call, Expr, Name, Number, call
-from symdiff.formula import FormulaData, Limits, Shape
+from symdiff.formula import FormulaData, Limits
 from symdiff.frontend.declarations import check_name
 from symdiff.frontend.parser import parse
 from symdiff.ops import COMPARE_OPS, TABLE
 from symdiff.ops.core import ATOM, LOOSE, NEG
+from symdiff.shapes import Shape
 
 Build = Callable[[list[Expr]], Expr]
 Plan = tuple[list[Any], Build]
@@ -247,7 +248,9 @@ class _Reader:
         name, args = type(node).__name__, getattr(node, "args", ())
         arrays = (sp.MatrixExpr, sp.MatrixBase, sp.NDimArray, sp.Indexed, sp.IndexedBase)
         if isinstance(node, arrays) or name == "MatrixElement":
-            raise UnsupportedError(f"{name}: matrices and arrays come in a later version; write scalars out")
+            raise UnsupportedError(
+                f"{name}: SymPy's matrices and arrays are not read; write the formula as text, W: (3, 3)"
+            )
         op = self.heads.get(type(node))
         if op is not None and op in ("maximum", "minimum"):
             return list(args), lambda values: reduce(lambda a, b: call(op, a, b), values)

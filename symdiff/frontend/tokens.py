@@ -47,7 +47,7 @@ _HINTS = {
     "!": "'!' is not part of the language; a factorial is gamma(n + 1)",
     "\\": "'\\' is not part of the language",
     "->": "'->' is not part of the language",
-    "...": "'...' is not part of the language; write every term out",
+    "...": "'...' is not part of the language; write every term out, and in an index ':' for each axis",
 }
 _AUGMENTED = ("+=", "-=", "*=", "/=", "@=", "%=", "&=", "|=", "**=", "//=", "<<=", ">>=")
 _LOOK_ALIKE = {

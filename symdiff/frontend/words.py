@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import math
 
-from symdiff.ops import PUBLIC, exponential, trigonometric
+from symdiff.ops import ARRAYS, PUBLIC, exponential, trigonometric
 
 CONSTANTS = {"pi": math.pi}
 KEYWORDS = frozenset(keyword.kwlist)
@@ -38,10 +38,15 @@ INSTEAD = {
     "pass": "write statements NAME = EXPRESSION",
 }
 
-ARRAY_FUNCTIONS = frozenset(
-    "sum mean prod amax amin norm norm1 norm2 dot outer trace det logdet inv solve cholesky diag eye zeros ones concat "
-    "stack reshape softmax logsumexp cumsum".split()
-)
+FUNCTIONS: dict[str, str] = PUBLIC | {name: name for name, op in ARRAYS.items() if op.public}
+"""What a formula may call, and which op that is."""
+
+REDUCTIONS = {"max": "amax", "min": "amin"}
+"""What a function of two operands is when it has one."""
+
+SHAPED = {"reshape": (0, None), "zeros": (0, None), "ones": (0, None), "eye": (1, 2)}
+"""Functions that take a shape after their operands: least and greatest number of sizes."""
+
 ELEMENTARY = frozenset(
     [op.name for family in (trigonometric, exponential) for op in family.OPS if op.public]
     + ["abs", "where", "pow", "max", "min", "maximum", "minimum"]
@@ -52,18 +57,22 @@ ELEMENTARY = frozenset(
 OTHER_NAMES = {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "arcsinh": "asinh", "arccosh": "acosh",
     "arctanh": "atanh", "fabs": "abs", "absolute": "abs", "power": "pow", "float_power": "pow", "fmax": "maximum",
-    "fmin": "minimum",
+    "fmin": "minimum", "concatenate": "concat",
 }  # fmt: skip
 ADVICE = OTHER_NAMES | {
     "ln": "log", "tgamma": "gamma", "gammaln": "lgamma", "loggamma": "lgamma", "psi": "digamma", "swish": "silu",
     "expit": "sigmoid", "logistic": "sigmoid", "sgn": "sign", "heaviside": "where", "Max": "max",
     "Min": "min", "Abs": "abs", "Piecewise": "where",
     "clip": "min(max(x, a), b)", "exp2": "2**x", "factorial": "gamma(n + 1)", "square": "x**2",
-    "radians": "x*pi/180", "degrees": "x*180/pi",
+    "radians": "x*pi/180", "degrees": "x*180/pi", "matmul": "a @ b", "transpose": "x.T", "einsum": "a @ b",
+    "ravel": "reshape(x, -1)", "flatten": "reshape(x, -1)", "len": "the name of the dimension",
 }  # fmt: skip
-PYTHON_FUNCTIONS = (
-    PUBLIC | {other: PUBLIC[name] for other, name in OTHER_NAMES.items()}
-) | {"square": "square", "reciprocal": "inverse", "negative": "neg"}  # fmt: skip
+PYTHON_FUNCTIONS = FUNCTIONS | {other: FUNCTIONS[name] for other, name in OTHER_NAMES.items()} | {
+    "square": "square", "reciprocal": "inverse", "negative": "neg", "matmul": "matmul", "transpose": "transpose",
+}  # fmt: skip
+METHODS = {name: name for name in ("sum", "mean", "prod", "dot", "reshape", "cumsum", "trace")} | REDUCTIONS
+"""Methods of NumPy's arrays, in Python sources: x.sum(axis=0) is sum(x, axis=0)."""
+
 MODULES = frozenset({"np", "numpy", "math", "jnp"})
 MAX_POLYGAMMA_ORDER = 64
 

@@ -1,18 +1,34 @@
-"""The op table: every elementary operation, once.
+"""The op tables: every elementary operation, once.
 
-`TABLE[name]` is the entry; `PUBLIC` are the names that a formula may call. To add an op, write one entry in the family
-file where it belongs; nothing else needs to change.
+`TABLE[name]` is the entry of an elementwise op, `ARRAYS[name]` that of an operation on whole arrays; `PUBLIC` are the
+elementwise names that a formula may call. To add an op, write one entry in the family file where it belongs; nothing
+else needs to change.
 """
 
 from __future__ import annotations
 
-from symdiff.ops import activation, arithmetic, choice, exponential, special, trigonometric
+from symdiff.ops import (
+    abstract,
+    activation,
+    arithmetic,
+    choice,
+    contraction,
+    exponential,
+    linear_algebra,
+    reduction,
+    special,
+    structure,
+    trigonometric,
+)
+from symdiff.ops.array_core import ArrayOp
 from symdiff.ops.choice import COMPARISONS
 from symdiff.ops.core import Op, Spelling
 
 FAMILIES = (arithmetic, trigonometric, exponential, special, activation, choice)
 TABLE: dict[str, Op] = {op.name: op for family in FAMILIES for op in family.OPS}
 PUBLIC: dict[str, str] = {name: name for name, op in TABLE.items() if op.public} | {"max": "maximum", "min": "minimum"}
+ARRAY_FAMILIES = (contraction, reduction, structure, linear_algebra, abstract)
+ARRAYS: dict[str, ArrayOp] = {op.name: op for family in ARRAY_FAMILIES for op in family.OPS}
 COMPARE_OPS = frozenset(COMPARISONS.values())
 
-__all__ = ["COMPARE_OPS", "COMPARISONS", "PUBLIC", "TABLE", "Op", "Spelling"]
+__all__ = ["ARRAYS", "COMPARE_OPS", "COMPARISONS", "PUBLIC", "TABLE", "ArrayOp", "Op", "Spelling"]

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, is_constant
-from symdiff.ops import COMPARE_OPS, TABLE, helpers
+from symdiff.ops import ARRAYS, COMPARE_OPS, TABLE, array_exact, helpers
+from symdiff.ops.array_core import contraction
 from symdiff.ops.core import OPERAND_NAMES, Spelling
 
 _HELPERS = dict(inspect.getmembers(helpers, inspect.isfunction))
@@ -56,24 +57,57 @@ def mpmath_function(op: str) -> Callable[..., Any]:
     return lambda *operands: given(mpmath.mp, *operands)
 
 
-def evaluate(expr: Expr, values: Mapping[str, Any]) -> Any:
-    """Value of `expr`, one op after the other in the order typed; silent on domains, as IEEE 754 is."""
+def evaluate(expr: Expr, values: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> Any:
+    """Value of `expr`, one op after the other in the order typed; silent on domains, as IEEE 754 is.
+
+    `values` holds numbers and arrays by name; a dimension that the expression reads as a number is one of them. `sizes`
+    are the sizes of the run-time dimensions, for the shapes that ops make.
+    """
 
     def leaf(part: Name | Number) -> Any:
         return values[part.id] if isinstance(part, Name) else np.float64(part.value)
 
+    def node(call: Call, args: list[Any]) -> Any:
+        entry = ARRAYS.get(call.op)
+        if entry is None:
+            return _spelled(call)(*args)
+        assert entry.numpy is not None, call.op
+        return entry.numpy(entry.resolve(call.options, sizes or {}), *args)
+
     with np.errstate(all="ignore"):
-        return bottom_up(expr, leaf, lambda call, args: _spelled(call)(*args))
+        return bottom_up(expr, leaf, node)
 
 
-def evaluate_mp(expr: Expr, values: Mapping[str, Any]) -> Any:
-    """Value of `expr` at mpmath's working precision; literals are their nearest float64, as in the language."""
+def evaluate_mp(
+    expr: Expr,
+    values: Mapping[str, Any],
+    sizes: Mapping[str, int] | None = None,
+    function: Callable[[str], Callable[..., Any]] = mpmath_function,
+) -> Any:
+    """Value of `expr` at mpmath's working precision; literals are their nearest float64, as in the language.
+
+    Arrays are NumPy arrays of mpmath numbers (dtype object); `values` and `sizes` are as for `evaluate`. `function`
+    gives the elementwise ops.
+    """
     import mpmath
 
     def leaf(part: Name | Number) -> Any:
         return values[part.id] if isinstance(part, Name) else mpmath.mpf(part.value)
 
-    return bottom_up(expr, leaf, lambda call, args: mpmath_function(call.op)(*args))
+    def node(call: Call, args: list[Any]) -> Any:
+        entry = ARRAYS.get(call.op)
+        if entry is not None:
+            value = (entry.exact or entry.numpy or _no_value)(entry.resolve(call.options, sizes or {}), *args)
+            return array_exact.numbers(value)
+        if any(isinstance(arg, np.ndarray) for arg in args):
+            return np.frompyfunc(function(call.op), len(args), 1)(*args)
+        return function(call.op)(*args)
+
+    return bottom_up(expr, leaf, node)
+
+
+def _no_value(options: tuple[Any, ...], *args: Any) -> Any:
+    raise AssertionError("an abstract function has no value")
 
 
 def constant_value(expr: Expr) -> float:
@@ -88,7 +122,7 @@ def fold(expr: Expr) -> Expr:
     signs move to the front of a product. `a + 0` stays, because it turns -0.0 into 0.0. One rule may change the sign of
     a zero: xlogy(a, c) of a positive constant c is a*log(c).
     """
-    return bottom_up(expr, lambda leaf: leaf, lambda call, args: _fold_call(Call(call.op, tuple(args), call.span)))
+    return bottom_up(expr, lambda leaf: leaf, lambda call, args: _fold_call(call.over(args)))
 
 
 def _number(expr: Expr) -> float | None:
@@ -106,6 +140,10 @@ def _inside(expr: Expr) -> Expr:
 
 def _fold_call(call: Call) -> Expr:
     args = call.args
+    if call.op == "contract":
+        return contraction(call.options[0], args)
+    if call.op not in TABLE:
+        return call
     if call.op == "where":
         return _fold_where(call)
     if call.op not in COMPARE_OPS and all(isinstance(arg, Number) for arg in args):

@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+from symdiff.einstein import familiar
 from symdiff.expr import Call, Expr, Name, bottom_up, substitute, walk
 from symdiff.ops import COMPARE_OPS, TABLE
+from symdiff.ops.infer import shape_of
+from symdiff.shapes import Shape
 from symdiff.tape import PRIMAL, SHARED, Namer, Note, Step, Tape
 
-_CHEAP = frozenset(COMPARE_OPS | {"add", "sub", "mul", "neg", "square", "identity", "where"})
+_CHEAP = frozenset(
+    COMPARE_OPS
+    | {"add", "sub", "mul", "neg", "square", "identity", "where", "index", "reshape", "zeros", "ones", "eye"}
+)
+
+
+_VIEWS = frozenset({"transpose", "broadcast", "diagonal"})
+
+
+def _cheap(part: Call) -> bool:
+    """Computed again rather than held: arithmetic, and other views of the same array."""
+    if part.op == "contract":
+        return familiar(part.options[0]).kind in _VIEWS
+    return part.op in _CHEAP
 
 
 def merge_repeated_steps(tape: Tape) -> Tape:
@@ -32,8 +48,8 @@ def merge_repeated_steps(tape: Tape) -> Tape:
 
 def _key(expr: Expr) -> Expr:
     """`a*b` and `b*a` are the same value to the last bit, so they count as the same expression."""
-    if isinstance(expr, Call) and TABLE[expr.op].commutes:
-        return Call(expr.op, tuple(sorted(expr.args, key=repr)))
+    if isinstance(expr, Call) and expr.op in TABLE and TABLE[expr.op].commutes:
+        return expr.over(sorted(expr.args, key=repr))
     return expr
 
 
@@ -48,19 +64,20 @@ def share_subexpressions(tape: Tape) -> Tape:
     for step in tape.steps:
         if step.role != PRIMAL:
             for part in walk(step.expr):
-                if isinstance(part, Call) and part.op not in _CHEAP:
+                if isinstance(part, Call) and not _cheap(part):
                     counts[part] += 1
                 if isinstance(part, Call) and part.op == "square":  # spelled a*a: its operand is written twice
-                    counts.update(arg for arg in part.args if isinstance(arg, Call) and arg.op not in _CHEAP)
+                    counts.update(arg for arg in part.args if isinstance(arg, Call) and not _cheap(arg))
     namer = Namer(tape.bound_names())
     steps: list[Step] = []
     shared: dict[Expr, str] = {}
+    shapes = dict(tape.shapes)
     for step in tape.steps:
         if step.role == PRIMAL:
             steps.append(step)
             continue
         hoisted: list[Step] = []
-        expr = _replace(step, known, counts, shared, namer, hoisted)
+        expr = _replace(step, known, counts, shared, namer, hoisted, shapes)
         steps.extend(hoisted)
         steps.append(replace(step, expr=expr))
     return replace(tape, steps=tuple(steps))
@@ -73,6 +90,7 @@ def _replace(
     shared: dict[Expr, str],
     namer: Namer,
     hoisted: list[Step],
+    shapes: dict[str, Shape],
 ) -> Expr:
     """`step.expr` over shared names; steps for newly shared parts are appended to `hoisted`.
 
@@ -80,14 +98,18 @@ def _replace(
     """
 
     def node(typed: Call, args: list[tuple[Expr, Expr]]) -> tuple[Expr, Expr]:
-        original = Call(typed.op, tuple(old for old, _ in args))
-        rebuilt = Call(typed.op, tuple(new for _, new in args), typed.span)
+        original = typed.over(old for old, _ in args)
+        rebuilt = typed.over(new for _, new in args)
         if original in known:
             return original, Name(known[original])
+        if original in shared and step.into is not None:
+            return original, Name(shared[original])
         if counts[original] > 1 and typed is not step.expr:
             if original not in shared:
                 shared[original] = namer.fresh(f"d{step.n}")
-                hoisted.append(Step(step.n, shared[original], rebuilt, SHARED, step.shape, of=step.of))
+                shape = shape_of(rebuilt, shapes)
+                shapes[shared[original]] = shape
+                hoisted.append(Step(step.n, shared[original], rebuilt, SHARED, shape, of=step.of))
             return original, Name(shared[original])
         return original, rebuilt
 

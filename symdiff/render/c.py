@@ -7,54 +7,34 @@ element never depend on where it stands.
 
 A long formula is *chunked* (`c_chunks.py`): functions of a few hundred statements each, over a workspace, one point
 after the other.
+
+A formula with arrays is printed by `c_array.py`.
 """
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from symdiff.expr import Call, walk
+from symdiff.render.c_array import array_module
 from symdiff.render.c_chunks import chunked
-from symdiff.render.c_function import LIBM, Function, Words, fused
+from symdiff.render.c_function import Function, Words, fused
+from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype
 from symdiff.render.context import Sheet
-from symdiff.render.environment import environment, render, template_root
+from symdiff.render.environment import render, template_root
 from symdiff.tape import Tape
 
-# Functions for which glibc's libmvec has vector variants at every width, and how many arguments they take.
-_VECTOR = {
-    name: 2 if name in ("atan2", "pow", "hypot") else 1
-    for name in (
-        "sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh exp expm1 log log1p log2 log10 cbrt pow "
-        "hypot erf erfc"
-    ).split()
-}
 # Above this, compilers need more than linear time for one function (the register allocator first of all).
 _LONGEST_FUSED = 2000  # statements
 _WIDEST_FUSED = 300  # inputs and outputs
 
 
-@dataclass(frozen=True)
-class CSource:
-    """Generated C: the file, its header, and what the compiler driver must know about it."""
-
-    source: str
-    header: str
-    name: str
-    vector_functions: tuple[str, ...]
-    statements: int
-
-    @property
-    def single_file(self) -> str:
-        """The file with its header written into it, for a compiler that is given one text."""
-        return self.source.replace(f'#include "{self.name}.h"\n', self.header)
-
-
 def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     """The C file of `sheet` and its header, with the functions of `kinds`: by default all that there are."""
+    if sheet.code.is_array:
+        return array_module(sheet, kinds)
     wanted = tuple(kinds) if kinds is not None else ("value", "gradient")[: 2 if sheet.kind == "gradient" else 1]
     tapes = {"value": Tape(sheet.code.inputs, sheet.code.primal, sheet.code.outputs[:1]), "gradient": sheet.code}
     functions = [Function(sheet, kind, tapes[kind]) for kind in wanted]
@@ -64,9 +44,10 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     contexts = [chunked(function) if long else fused(function) for function in functions]
     words = functions[-1].words["m"]
     helpers = _helpers(sheet, functions[-1].tape, words)
-    libm = _libm_used(contexts, helpers, functions[-1].suffix)
+    texts = [*helpers, *(line for made in contexts for line in made["text"])]
+    libm = libm_used(texts, functions[-1].suffix)
     suffix = functions[-1].suffix
-    vector = tuple(name for name in libm if name in _VECTOR and not long)
+    vector = tuple(name for name in libm if name in VECTOR and not long)
     context: dict[str, Any] = {
         "sheet": sheet,
         "real": functions[-1].real,
@@ -75,9 +56,9 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "long": long,
         "helpers": helpers,
         "sincos": any(made["pairs"] for made in contexts),
-        "sincos_helper": _helper("sincos", functions[-1].real, suffix, words),
+        "sincos_helper": helper("sincos", functions[-1].real, suffix, words),
         "facts": _facts(functions[-1], long),
-        "vector_prototypes": [_prototype(name, functions[-1].real, suffix) for name in vector],
+        "vector_prototypes": [prototype(name, functions[-1].real, suffix) for name in vector],
         "block": 64 if arrays <= 128 else 16,
     }
     source, header = render("c", "module.c.j2", **context), render("c", "module.h.j2", **context)
@@ -105,21 +86,7 @@ def _helpers(sheet: Sheet, tape: Tape, words: Words) -> list[str]:
     if "polygamma" in used and "digamma" not in used:  # it calls digamma's, which sorts before it
         used.insert(used.index("polygamma"), "digamma")
     real, suffix = ("float", "f") if sheet.dtype == "float32" else ("double", "")
-    return [_helper(name, real, suffix, words) for name in used]
+    return [helper(name, real, suffix, words) for name in used]
 
 
-def _helper(name: str, real: str, suffix: str, words: Words) -> str:
-    template = environment("c").get_template(f"helpers/{name}.c.j2")
-    return template.render(real=real, s=suffix, m=words).rstrip("\n")
-
-
-def _libm_used(contexts: list[dict[str, Any]], helpers: list[str], suffix: str) -> list[str]:
-    """libm functions that the file calls, in the body or inside helpers."""
-    text = "\n".join([*helpers, *(line for made in contexts for line in made["text"])])
-    called = set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*(?=\()", text))
-    return [name for name in LIBM if name + suffix in called]
-
-
-def _prototype(name: str, real: str, suffix: str) -> str:
-    parameters = ", ".join([real] * _VECTOR[name])
-    return f'extern {real} {name}{suffix}({parameters}) __attribute__((simd("notinbranch"), const));'
+__all__ = ["CSource", "c_module"]

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from symdiff.expr import Call, Expr, Name, Number, walk
-from symdiff.formula import FormulaData, Input
-from symdiff.ops import COMPARE_OPS
+import numpy as np
+
+from symdiff.expr import Name, Number, walk
+from symdiff.formula import Default, FormulaData, Input
+from symdiff.ops.infer import shape_of
+from symdiff.render.counts import operations
+from symdiff.render.formula_text import formula_text as formula_text
 from symdiff.render.printer import TEXT, plain_number, size
-from symdiff.tape import PRIMAL, SEED, Step, Tape
+from symdiff.shapes import Polynomial, Size, minus, plain_terms, plus, product, shape_text
+from symdiff.tape import PRIMAL, Step, Tape
 
 _LONGEST_COMMAND = 100  # characters of a formula inside a command
 _LONGEST = 400  # operations; a longer formula is not repeated in headers
@@ -63,7 +68,9 @@ class Sheet:
     def formula_file(self) -> list[str]:
         """The formula printed again from its tree, one statement a line."""
         formula = self.formula
-        lines = [f"{given.name}: {_declaration(given.constant, given.default)}" for given in self._declared]
+        lines = [f"{given.name}: {_declaration(given)}" for given in self._declared]
+        for function in formula.functions.values():
+            lines.append(f"{function.name}: function{'' if function.shape is None else shape_text(function.shape)}")
         for helper in formula.helpers.values():
             lines.append(
                 f"def {helper.name}({', '.join(helper.parameters)}): return {formula_text(helper.body, formula)}"
@@ -84,7 +91,7 @@ class Sheet:
             for part in walk(statement.expr)
             if isinstance(part, Name) and part.id not in named
         )
-        plain = all(not given.constant and given.default is None for given in declared)
+        plain = all(not given.constant and given.default is None and not given.shape for given in declared)
         return [] if plain and list(used) == [given.name for given in declared] else list(declared)
 
     @cached_property
@@ -99,40 +106,98 @@ class Sheet:
             else f" --wrt {','.join(self.code.wrt)}"
         )
         dtype = "" if self.dtype == "float64" else f" --dtype {self.dtype}"
-        numbers = [f"{name}={plain_number(Number(float(value)))}" for name, value in (self.at or {}).items()]
-        at = f" --at {','.join(numbers)}" if numbers else ""
+        numbers = [f"{name}={plain_number(Number(float(value)))}" for name, value in self._scalars_at.items()]
+        at = f" --at {self.name}.toml" if self.point_file else f" --at {','.join(numbers)}" if numbers else ""
         return f"symdiff generate {source} --name {self.name}{wrt}{at}{dtype}"
 
     @cached_property
-    def operation_counts(self) -> tuple[int, int]:
-        """Arithmetic operations and function calls of the code, forward and reverse."""
-        forward = sum(_operations(step) for step in self.code.steps if step.role == PRIMAL)
-        reverse = sum(_operations(step) for step in self.code.steps if step.role != PRIMAL)
-        into = [step.into for step in self.code.steps if step.into is not None]
-        reverse += len(into) - len(set(into))  # each further contribution is an addition
-        return forward, reverse
+    def _scalars_at(self) -> dict[str, Any]:
+        return {} if self.point_file else dict(self.at or {})
+
+    @cached_property
+    def point_file(self) -> list[str]:
+        """The numbers that the derivation was asked for at as TOML, where they are too many for a command."""
+        at = self.at or {}
+        if not any(np.ndim(value) for value in at.values()):
+            return []
+        return [f"{name} = {_toml(np.asarray(value, np.float64).tolist())}" for name, value in at.items()]
+
+    @cached_property
+    def operation_counts(self) -> tuple[Size, Size]:
+        """Arithmetic operations and function calls of the code, forward and reverse: numbers, for arrays polynomials in
+        the sizes.
+        """
+        shapes = self.code.shapes
+        counts: list[Size] = [0, 0]
+        seen: set[str] = set()
+        for step in self.code.steps:
+            counts[step.role != PRIMAL] = plus(counts[step.role != PRIMAL], operations(step, shapes))
+            if step.into in seen:  # each further contribution is an addition
+                counts[1] = plus(counts[1], product(step.shape))
+            seen.update([step.into] if step.into is not None else [])
+        return counts[0], counts[1]
+
+    @cached_property
+    def kernel_shapes(self) -> dict[str, Any]:
+        """What a KernelSpec of arrays has beside names: shapes, value_shape, array, requirements; empty for scalars."""
+        if not self.people.is_array:
+            return {}
+        shapes = self.people.shapes
+        return {
+            "shapes": {given.name: given.shape for given in self.people.inputs},
+            "value_shape": tuple(_kernel_size(size) for size in shape_of(self.people.value, shapes)),
+            "array": True,
+            "requirements": tuple((plain_terms(need), text) for need, text in index_requirements(self.people)),
+        }
 
 
-def _declaration(constant: bool, default: float | None) -> str:
-    shape = "const()" if constant else "()"
-    return shape if default is None else f"{shape} = {default!r}"
+def _kernel_size(size: Size) -> Any:
+    return plain_terms(size) if isinstance(size, Polynomial) else size
+
+
+def index_requirements(tape: Tape) -> list[tuple[Size, str]]:
+    """What must not be negative for every index with a run-time size to lie inside its array, and what is said then.
+
+    Of `n - 1` and `n - 3` only the second counts.
+    """
+    found: dict[Size, tuple[int, str]] = {}
+    for need, text in tape.requirements:
+        rest, number = without_number(need)
+        if rest not in found or number < found[rest][0]:
+            found[rest] = number, f"{text} is out of range"
+    return [(plus(rest, number), text) for rest, (number, text) in found.items()]
+
+
+def without_number(size: Size) -> tuple[Size, int]:
+    """A size as a sum of products of dimensions, and a number."""
+    if isinstance(size, int):
+        return 0, size
+    number = dict(size.terms).get((), 0) if isinstance(size, Polynomial) else 0
+    return minus(size, number), number
+
+
+def _declaration(given: Input) -> str:
+    shape = given.shape[0] if len(given.shape) == 1 else shape_text(given.shape)
+    text = str(shape) if not given.constant else f"const{shape_text(given.shape)}"
+    return text if given.default is None else f"{text} = {_default(given.default)}"
+
+
+def _default(default: Default) -> str:
+    """`0.01`, `[[1.0, 2.0], [3.0, 4.0]]`."""
+    if isinstance(default, tuple):
+        return f"[{', '.join(map(_default, default))}]"
+    return repr(default)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return repr(value)
 
 
 def default_wrt(formula: FormulaData) -> tuple[str, ...]:
     """Variables that a gradient is taken by when none are named: every input that is not constant."""
     return tuple(given.name for given in formula.declared if not given.constant)
-
-
-def formula_text(expr: Expr, formula: FormulaData) -> str:
-    """`expr` in the formula language, from its tree."""
-    return TEXT(expr) if not formula.helpers else TEXT.with_helpers(formula.helpers)(expr)
-
-
-def _operations(step: Step) -> int:
-    if step.role == SEED:
-        return 0
-    free = COMPARE_OPS | {"identity"}
-    return sum(1 for part in walk(step.expr) if isinstance(part, Call) and part.op not in free)
 
 
 def first_contributions(tape: Tape) -> set[str]:

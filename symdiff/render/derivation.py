@@ -15,6 +15,8 @@ from dataclasses import replace
 from typing import Any
 
 from symdiff.expr import Call, Expr, Name, Number, walk
+from symdiff.render.array_derivation import array_latex, array_markdown, array_text
+from symdiff.render.array_model import is_array_sheet
 from symdiff.render.closed_form import closed_forms
 from symdiff.render.context import Sheet
 from symdiff.render.derivation_model import CHECK_DIGITS, CHECK_NOISE, Derivation, Equation, Term
@@ -26,7 +28,7 @@ from symdiff.render.latex_notation import LatexNotation
 from symdiff.render.text_notation import TextNotation
 from symdiff.trace import Trace
 
-Check = Mapping[str, tuple[float, float]]
+Check = Mapping[str, tuple[Any, Any]]
 _BOX = 12  # lines of one box, which cannot be broken over pages
 _GATE, _GATE_WIDTH = 20, 95.0  # characters of a gate on one line, and their width in pt
 _ROWS = 30  # rows of a table that cannot be broken over pages
@@ -35,6 +37,8 @@ _ARGUMENTS = 150.0  # pt; a longer list of arguments is left out of f(...)
 
 def latex(sheet: Sheet, trace: Trace | None, *, fragment: bool = False, check: Check | None = None) -> str:
     """The derivation in LaTeX: an article, or a fragment without preamble that needs amsmath alone."""
+    if is_array_sheet(sheet):
+        return array_latex(sheet, trace, fragment=fragment, check=check, escape=escape_tex)
     derivation = Derivation(sheet, trace, check)
     notation = LatexNotation(derivation)
     context = _shared(derivation, notation) | _latex_tables(derivation, notation)
@@ -56,6 +60,8 @@ def latex(sheet: Sheet, trace: Trace | None, *, fragment: bool = False, check: C
 
 def markdown(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> str:
     """The derivation in GitHub-flavoured Markdown, with $...$ mathematics."""
+    if is_array_sheet(sheet):
+        return array_markdown(sheet, trace, check)
     derivation = Derivation(sheet, trace, check)
     notation, cell = LatexNotation(derivation), LatexNotation(derivation, flat=True)
     lefts, bodies = _defined(derivation, notation)
@@ -83,6 +89,8 @@ def markdown(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> s
 
 def text(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> str:
     """The derivation in plain text of at most 80 columns."""
+    if is_array_sheet(sheet):
+        return array_text(sheet, trace, check)
     derivation = Derivation(sheet, trace, check)
     notation = TextNotation(derivation)
     context = notation.context() | _flags(derivation)
@@ -115,7 +123,7 @@ def _flags(derivation: Derivation) -> dict[str, Any]:
 
 def _shared(derivation: Derivation, notation: LatexNotation) -> dict[str, Any]:
     sheet = derivation.sheet
-    point = sheet.formula.defaults if derivation.trace is None else derivation.trace.at
+    point: Mapping[str, Any] = sheet.formula.defaults if derivation.trace is None else derivation.trace.at
 
     def given(name: str) -> str:
         return notation.point(name, point[name]) if name in point else notation.names[name]

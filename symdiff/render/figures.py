@@ -169,3 +169,8 @@ _RULES: dict[str, Callable[..., Fraction | None]] = {
     "log": _at(1, 0),
 }
 _RULES |= dict.fromkeys("sin tan asin atan sinh tanh asinh atanh expm1 log1p erf".split(), _at(0, 0))
+
+
+def rational_rule(op: str) -> Callable[..., Fraction | None] | None:
+    """What a rational op makes of fractions; None for any other op."""
+    return _RULES.get(op)

@@ -177,7 +177,7 @@ def _plainer(call: Call, args: list[Expr]) -> Expr:
         return Call("div", (above, _plainer(Call("square", (below,)), [below])))
     if call.op == "square" and isinstance(head, Call) and head.op == "hypot":
         return Call("add", (Call("square", head.args[:1]), Call("square", head.args[1:])))
-    return Call(call.op, tuple(args))
+    return call.over(args)
 
 
 def signed(digits: str, power: int) -> tuple[str, int]:

@@ -14,8 +14,8 @@ NAME/README.md
 from __future__ import annotations
 
 import keyword
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,15 @@ from typing import Any
 from symdiff.render.c import c_module
 from symdiff.render.context import Sheet
 from symdiff.render.environment import render
+from symdiff.render.names import PYTHON_RESERVED, mangled
+from symdiff.render.points import ArrayPoint, array_point, check_point
 from symdiff.render.python import python_module
-from symdiff.trace import Trace
+from symdiff.shapes import described, shape_text, size_text
 
 _COPIED = "# Copied unchanged from symdiff/runtime/{name}; the same in every generated package. Do not edit.\n"
 _WIDTH = 80  # of a call shown as an example
 _CHECKED = 200  # variables, at most, that the self-check moves one at a time
 _DOCUMENTS = {".md": "the derivation, for GitHub and editors", ".tex": "the derivation, for LaTeX"}
-# The search for a point to check at: ranges that are tried in turn, how often, and how many steps may be worked out.
-_RANGES = ((0.25, 1.75), (-1.0, 1.0), (1.0, 4.0), (0.05, 0.5), (-4.0, 4.0), (0.0, 25.0), (-100.0, 100.0))
-_TRIES, _WORK = 12, 1_000_000
-_GOLDEN = 0.6180339887498949
 
 
 def package_files(sheet: Sheet, texts: Mapping[str, str]) -> dict[str, str]:
@@ -43,12 +41,13 @@ def package_files(sheet: Sheet, texts: Mapping[str, str]) -> dict[str, str]:
     """
     made = c_module(sheet)
     name, gradient = sheet.name, sheet.kind == "gradient"
-    point = check_point(sheet, sheet.at)
-    common = {"sheet": sheet, "name": name, "gradient": gradient, **_spec(sheet), "call": _call(point)}
+    own = _array_parts(sheet, texts) if sheet.people.is_array else _scalar_parts(sheet, texts)
+    common = {"sheet": sheet, "name": name, "gradient": gradient, **_spec(sheet), "call": own.call}
     files = {
         "__init__.py": render("python", "package.py.j2", **common),
         f"{name}_numpy.py": python_module(sheet),
         **({f"{name}.sd": "\n".join(sheet.formula_file) + "\n"} if sheet.has_file else {}),
+        **({f"{name}.toml": "\n".join(sheet.point_file) + "\n"} if sheet.point_file else {}),
         f"{name}.c": made.source,
         f"{name}.h": made.header,
         **texts,
@@ -59,23 +58,64 @@ def package_files(sheet: Sheet, texts: Mapping[str, str]) -> dict[str, str]:
             statements=made.statements,
             vector_functions=_tuple(made.vector_functions),
         ),
-        "README.md": render("markdown", "package.md.j2", **common, **_readme(sheet, point, texts)),
+        "README.md": render("markdown", "package.md.j2", **common, **own.readme),
         **_runtime(),
     }
     if gradient:
-        files[f"check_{name}.py"] = render("python", "check.py.j2", **common, **_check(sheet, point))
+        files[f"check_{name}.py"] = render("python", own.check_template, **common, **own.check)
     return dict(sorted(files.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What differs between formulas of scalars and of arrays."""
+
+    call: str
+    readme: dict[str, Any]
+    check_template: str
+    check: dict[str, Any]
+
+
+def _scalar_parts(sheet: Sheet, texts: Mapping[str, str]) -> _Parts:
+    point = check_point(sheet, sheet.at)
+    return _Parts(_call(point), _readme(sheet, point, texts), "check.py.j2", _check(sheet, point))
+
+
+def _array_parts(sheet: Sheet, texts: Mapping[str, str]) -> _Parts:
+    point = array_point(sheet)
+    names = mangled([*sheet.formula.dimensions, *sheet.formula.inputs], PYTHON_RESERVED | {"rng"})
+    call = ", ".join(names[given] for given in sheet.formula.inputs)
+    return _Parts(
+        call if len(call) <= _WIDTH else "...",
+        _array_readme(sheet, point, texts, names),
+        "check_arrays.py.j2",
+        _array_check(sheet, point),
+    )
 
 
 def _spec(sheet: Sheet) -> dict[str, Any]:
     names = [given.name for given in sheet.formula.declared]
+    spec = sheet.kernel_shapes
     return {
         "inputs": _tuple(names),
         "defaults": repr(dict(sheet.formula.defaults)),
         "wrt": list(sheet.code.wrt),
         "wrt_literal": _tuple(sheet.code.wrt),
         "kinds": _tuple(["value", "gradient"] if sheet.kind == "gradient" else ["value"]),
+        "array": bool(spec),
+        "shapes": [(name, _literal(shape)) for name, shape in spec.get("shapes", {}).items()],
+        "shape_lines": [f"{name}: {described(shape)}" for name, shape in spec.get("shapes", {}).items()],
+        "value_shape": _literal(spec.get("value_shape", ())),
+        "requirements": [(_literal(terms), message) for terms, message in spec.get("requirements", ())],
     }
+
+
+def _literal(value: Any) -> str:
+    """Nested tuples of numbers and names as ruff and black write them."""
+    if not isinstance(value, tuple):
+        return f'"{value}"' if isinstance(value, str) else repr(value)
+    inside = ", ".join(map(_literal, value))
+    return f"({inside},)" if len(value) == 1 else f"({inside})"
 
 
 def _tuple(names: Iterable[str]) -> str:
@@ -98,7 +138,7 @@ def _check(sheet: Sheet, point: Mapping[str, float]) -> dict[str, Any]:
         "tolerance": "1e-6" if double else "2e-3",
         "loosest": "1e-4" if double else "2e-2",
         "every": 1 + len(sheet.code.wrt) // _CHECKED,
-        "width": max(18, *(len(name) for name in sheet.code.wrt)),
+        "width": max([18, *(len(name) for name in sheet.code.wrt)]),
     }
 
 
@@ -120,7 +160,59 @@ def _readme(sheet: Sheet, point: Mapping[str, float], texts: Mapping[str, str]) 
         "c_declaration": f"{real} value{f', d[{len(sheet.code.wrt)}]' if sheet.code.wrt else ''};",
         "c_call": call if len(call) <= 110 else "",
         "c_value": "value",
+        "setup": [],
+        "shape_rows": [],
+        "dims": [],
+        "check_arguments": "`NAME=NUMBER` moves the point.",
     }
+
+
+def _array_readme(
+    sheet: Sheet, point: ArrayPoint, texts: Mapping[str, str], names: Mapping[str, str]
+) -> dict[str, Any]:
+    """The examples of the README: arrays of random numbers, a seed fixed."""
+    dims, inputs = sheet.formula.dimensions, sheet.formula.declared
+    setup = ["rng = np.random.default_rng(0)"] if any(given.shape for given in inputs) else []
+    if dims:
+        values = ", ".join(str(point.sizes[size]) for size in dims)
+        setup.append(f"{', '.join(names[size] for size in dims)} = {values}")
+    for given in inputs:
+        shape = size_text(given.shape[0], names) if len(given.shape) == 1 else shape_text(given.shape, names)
+        number = repr(0.5 if given.default is None else given.default)
+        setup.append(f"{names[given.name]} = {f'rng.normal(size={shape})' if given.shape else number}")
+    settable = dims or not all(given.shape for given in inputs)
+    return {
+        **_readme(sheet, {}, texts),
+        "c_call": "",
+        "setup": setup,
+        "shape_rows": [(given.name, described(given.shape)) for given in inputs],
+        "dims": list(dims),
+        "check_arguments": "`NAME=NUMBER` sets sizes and scalar inputs." if settable else "",
+    }
+
+
+def _array_check(sheet: Sheet, point: ArrayPoint) -> dict[str, Any]:
+    double = sheet.dtype == "float64"
+    scalars = [given.name for given in sheet.formula.declared if not given.shape]
+    example = {**point.sizes, **dict.fromkeys(scalars, 0.5)}
+    labels = [f"{name}, direction 1" for name in sheet.code.wrt]
+    settable = [text for known, text in ((point.sizes, "sizes"), (scalars, "scalar inputs")) if known]
+    return {
+        "sizes": "{" + ", ".join(f'"{name}": {size}' for name, size in point.sizes.items()) + "}",
+        "given": [(name, _nested(value)) for name, value in point.given.items()],
+        "range": repr(point.range),
+        "definite": repr(point.definite),
+        "sample": " ".join(f"{name}={value!r}" for name, value in list(example.items())[:2]),
+        "settable": f"NAME=NUMBER sets {' and '.join(settable)}. " if settable else "",
+        "tolerance": "1e-6" if double else "2e-3",
+        "loosest": "1e-4" if double else "2e-2",
+        "width": max([18, *map(len, labels)]),
+    }
+
+
+def _nested(value: Any) -> str:
+    """An array as nested lists of exact numbers."""
+    return f"[{', '.join(map(_nested, value))}]" if isinstance(value, tuple | list) else repr(value)
 
 
 @cache
@@ -132,37 +224,4 @@ def _runtime() -> dict[str, str]:
     }
 
 
-# -- the point of the self-check ---------------------------------------------------------------------------------------
-
-
-def check_point(sheet: Sheet, at: Mapping[str, Any] | None = None) -> dict[str, float]:
-    """A value for every input at which value and derivatives are finite, and if possible of ordinary size.
-
-    `at` is taken as it is. Defaults are kept. Where nothing is found, the first candidate: the check asks for a point.
-    """
-    if at is not None:
-        return dict(Trace(sheet.people, at).at)
-    tries = max(1, _WORK // (len(sheet.people.steps) + 1))
-    fallback: dict[str, float] | None = None
-    first: dict[str, float] = {}
-    for _, point in zip(range(tries), _candidates(sheet), strict=False):
-        first = first or point
-        trace = Trace(sheet.people, point)
-        found = [trace.value, *trace.gradient.values()]
-        if all(1e-6 < abs(number) < 1e6 for number in found):
-            return point
-        if fallback is None and all(map(math.isfinite, found)):
-            fallback = point
-    return fallback or first
-
-
-def _candidates(sheet: Sheet) -> Iterator[dict[str, float]]:
-    """Points spread evenly over one range after the other, in short numbers."""
-    inputs = sheet.formula.declared
-    for low, high in _RANGES:
-        for k in range(_TRIES):
-            spread = [((i + 1) * _GOLDEN + k * _GOLDEN**2) % 1.0 for i in range(len(inputs))]
-            yield {
-                given.name: given.default if given.default is not None else round(low + (high - low) * u, 2)
-                for given, u in zip(inputs, spread, strict=True)
-            }
+__all__ = ["check_point", "package_files"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, is_constant, walk
-from symdiff.ops import TABLE, Spelling
+from symdiff.ops import ARRAYS, TABLE, Spelling
 from symdiff.ops.core import ATOM, LOOSE, MUL, NEG, function
 from symdiff.ops.evaluate import constant_value
 
@@ -58,6 +58,11 @@ class Printer:
         """The op's spelling; a power with a small whole exponent may have one of its own."""
         if call.op in self.helpers:
             return function(call.op, len(call.args))
+        if call.op in ARRAYS:
+            words = getattr(ARRAYS[call.op], self.language)
+            assert words is not None, (call.op, self.language)
+            made: Spelling = words(call, self.names)
+            return made
         entry = TABLE[call.op]
         special = entry.literal_exponents.get(self.language)
         if special is not None and is_constant(call.args[-1]):

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import math
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from symdiff.expr import Call, Expr, Name, Number, walk
-from symdiff.formula import Input
-from symdiff.ops import helpers
+from symdiff.expr import Call, Expr, Name, walk
 from symdiff.render.context import Sheet, first_contributions, identifiers, line_comment
 from symdiff.render.environment import render
 from symdiff.render.names import PYTHON_RESERVED, mangled
-from symdiff.render.printer import Printer, plain_number
+from symdiff.render.printer import Printer
+from symdiff.render.python_arrays import array_module
+from symdiff.render.python_helpers import helper_source
+from symdiff.render.python_parts import (
+    COMMENT_COLUMN,
+    LINE,
+    described_input,
+    fields,
+    python_number,
+    returned,
+    signature,
+)
 from symdiff.tape import Tape
+from symdiff.trace import refuse_abstract
 
-_COMMENT_COLUMN = 44
-_LINE = 100  # characters of a statement before it is broken
 _SHAPE = "sd_shape"  # a user's own sd_shape is mangled to sd_shape_
 
 
 def python_module(sheet: Sheet) -> str:
-    """The module's text: NumPy alone, one step a line, the same numbers as in the derivation."""
+    """The module's text: NumPy alone, one step a line, the same numbers as in the derivation.
+
+    Raises UnsupportedError for a formula with an abstract function.
+    """
+    refuse_abstract(sheet.people)
+    return array_module(sheet) if sheet.people.is_array else _scalar_module(sheet)
+
+
+def _scalar_module(sheet: Sheet) -> str:
     tape = sheet.code
     names = mangled(identifiers(tape), PYTHON_RESERVED - {"value"})
-    printer = Printer("python", names, _number, {})
+    printer = Printer("python", names, python_number, {})
     used = _helpers_used(tape)
     inputs = [names[given.name] for given in tape.inputs]
     value, *gradients = _results(tape, printer, sheet.dtype)
@@ -39,8 +51,8 @@ def python_module(sheet: Sheet) -> str:
         sheet=sheet,
         inputs=inputs,
         assign=_assign(inputs),
-        described=[_described(given) for given in tape.inputs],
-        signature=_signature(sheet, names),
+        described=[described_input(given) for given in tape.inputs],
+        signature=signature(tape.inputs, names),
         helpers=helper_source(used),
         value_lines=_lines(forward, printer, names),
         value=value,
@@ -49,8 +61,8 @@ def python_module(sheet: Sheet) -> str:
         forward=_lines(Tape(tape.inputs, tape.primal, ()), printer, names),
         reverse=_lines(Tape(tape.inputs, tape.reverse, ()), printer, names, tape),
         whole=any("_whole(" in text for text in (value, *gradients)),
-        result=_returned(value, gradients),
-        fields=list(mangled(tape.wrt, PYTHON_RESERVED - {"value", "gradient"}).values()),
+        result=returned(value, gradients),
+        fields=fields(tape.wrt),
         notes=[note.text for note in tape.notes],
         outputs=["value: scalar"] + [f"derivative by {label}: scalar" for label, _ in tape.outputs[1:]],
     )
@@ -75,17 +87,6 @@ def load_module(text: str, kind: str) -> Callable[..., Any]:
     return flat
 
 
-def _number(number: Number, alone: bool) -> str:
-    """Whole numbers are written short inside arithmetic; alone, as an argument, with a point, so that no array of
-    integers arises.
-    """
-    if not math.isfinite(number.value):
-        return "-np.inf" if number.value == -math.inf else f"np.{number.value}"
-    if number.symbol is not None or alone:
-        return repr(number.value)
-    return plain_number(number)
-
-
 def _lines(tape: Tape, printer: Printer, names: dict[str, str], whole: Tape | None = None) -> list[str]:
     """One line a step, with its equation number."""
     whole = whole or tape
@@ -100,7 +101,7 @@ def _lines(tape: Tape, printer: Printer, names: dict[str, str], whole: Tape | No
             code = f"{target} = +{text}"  # a copy: what is added in place later must not change the other variable
         else:
             code = f"{target} = {text}"
-        lines.append(f"{code.ljust(_COMMENT_COLUMN)}  # {line_comment(step, primal)}")
+        lines.append(f"{code.ljust(COMMENT_COLUMN)}  # {line_comment(step, primal)}")
     return lines
 
 
@@ -130,77 +131,11 @@ def _assign(inputs: list[str]) -> str:
         return f"({inputs[0]},) = _arrays({inputs[0]})"
     names = ", ".join(inputs)
     line = f"{names} = _arrays({names})"
-    return line if len(line) <= _LINE else f"{names} = _arrays(\n        {names}\n    )"
-
-
-def _returned(value: str, gradients: list[str]) -> str:
-    """What `gradient` returns; one derivative a line where one line cannot hold them."""
-    line = f"{value}, Gradient({', '.join(gradients)})"
-    if len(line) <= _LINE:
-        return line
-    return f"{value}, Gradient(\n" + "".join(f"        {gradient},\n" for gradient in gradients) + "    )"
-
-
-def _described(given: Input) -> str:
-    kind = "constant" if given.constant else "variable"
-    default = "" if given.default is None else f", {given.default!r} unless given"
-    return f"{given.name}: scalar, {kind}{default}"
-
-
-def _signature(sheet: Sheet, names: dict[str, str]) -> str:
-    """Parameters with the defaults that Python allows, which are those at the end."""
-    parts: list[str] = []
-    for given in reversed(sheet.code.inputs):
-        optional = given.default is not None and all("=" in part for part in parts)
-        parts.append(f"{names[given.name]}={given.default!r}" if optional else names[given.name])
-    return ", ".join(reversed(parts))
-
-
-# -- helpers: functions that NumPy lacks, copied from symdiff/ops/helpers.py ------------------------------------------
-
-
-@cache
-def _pieces() -> dict[str, tuple[str, frozenset[str]]]:
-    """Top-level definitions of helpers.py: source and the names that each one uses."""
-    source = inspect.getsource(helpers)
-    lines = source.splitlines()
-    tree = ast.parse(source)
-    found: dict[str, tuple[str, frozenset[str]]] = {}
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef):
-            name = node.name
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-        else:
-            continue
-        uses = frozenset(part.id for part in ast.walk(node) if isinstance(part, ast.Name)) - {name}
-        found[name] = (_with_comment(lines, node.lineno - 1, node.end_lineno or node.lineno), uses)
-    return found
-
-
-def _with_comment(lines: list[str], start: int, end: int) -> str:
-    """The definition with the comment lines right above it."""
-    while start > 0 and lines[start - 1].startswith("#") and not lines[start - 1].startswith("# ----"):
-        start -= 1
-    return "\n".join(lines[start:end])
+    return line if len(line) <= LINE else f"{names} = _arrays(\n        {names}\n    )"
 
 
 def _helpers_used(tape: Tape) -> list[str]:
-    ops = {part.op for step in tape.steps for part in walk(step.expr) if isinstance(part, Call)}
-    return sorted(ops & set(_pieces()))
+    return sorted({part.op for step in tape.steps for part in walk(step.expr) if isinstance(part, Call)})
 
 
-def helper_source(names: Iterable[str]) -> str:
-    """Source of the named helpers and of all that they use, in the order of helpers.py."""
-    pieces = _pieces()
-    needed: set[str] = set()
-    work = list(names)
-    while work:
-        name = work.pop()
-        if name in pieces and name not in needed:
-            needed.add(name)
-            work.extend(pieces[name][1])
-    return "\n\n\n".join(text for name, (text, _) in pieces.items() if name in needed)
-
-
-__all__ = ["helper_source", "python_module"]
+__all__ = ["helper_source", "load_module", "python_module"]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from symdiff.expr import Name, Number
 from symdiff.render.context import first_contributions
 from symdiff.render.printer import TEXT
 from symdiff.tape import Step
-from symdiff.trace import Send, State, Trace, json_number
+from symdiff.shapes import shape_text
+from symdiff.trace import Send, State, Trace, Value, json_number
+
+_SHOWN = 60  # elements of an array; of a larger one, its corners
 
 
 def trace_text(trace: Trace) -> str:
@@ -30,9 +37,9 @@ def trace_text(trace: Trace) -> str:
         for send in trace.sends:
             sign = "=" if send.step.into is None or send.step.name in first else "+="
             line = f"{send.step.target} {sign} {TEXT(send.step.expr)}"
-            reverse.append(
-                [f"({send.step.label})", line, _digits(send.local), _digits(send.value), _digits(send.total)]
-            )
+            alone = send.step.into is None and isinstance(send.value, np.ndarray)  # not twice the same array
+            total = "" if alone else _digits(send.total)
+            reverse.append([f"({send.step.label})", line, _digits(send.local), _digits(send.value), total])
         output = trace.tape.value.id if isinstance(trace.tape.value, Name) else "value"
         gradient = [["", "gradient", ""]] + [
             ["", f"d {output} / d {name}", _digits(value)] for name, value in trace.gradient.items()
@@ -76,6 +83,7 @@ def trace_dict(trace: Trace) -> dict[str, Any]:
             "op": node.step.op,
             "operands": node.step.operands,
             "expression": TEXT(node.step.expr),
+            "shape": list(np.shape(node.value)),
             "value": json_number(node.value),
             "adjoint": json_number(node.adjoint),
             "pending": [],
@@ -127,22 +135,31 @@ def _state_dict(state: State, sends: list[Send]) -> dict[str, Any]:
 
 
 def tape_text(steps: tuple[Step, ...]) -> str:
-    """One line a step, as `print(program)` shows it."""
+    """One line a step, as `print(program)` shows it, with shapes where there are arrays."""
+    shaped = any(step.shape for step in steps)
     seen: set[str] = set()
     rows = []
     for step in steps:
         sign = "+=" if step.into is not None and step.into in seen else "="
         seen.add(step.target)
         rows.append([f"({step.label})", step.target, sign, TEXT(step.expr)])
+        if shaped:
+            rows[-1].append(shape_text(step.shape))
     return _table(rows, heading=False)
 
 
-def _digits(value: float) -> str:
+def _digits(value: Value | None) -> str:
+    """All digits of a number; an array in brackets, row by row, with the middle of a large one left out."""
+    if value is None:
+        return ""
+    if isinstance(value, np.ndarray):
+        return np.array2string(value, floatmode="unique", threshold=_SHOWN, edgeitems=3, max_line_width=10_000)
     return repr(float(value))
 
 
-def _table(rows: list[list[str]], heading: bool = True) -> str:
-    """Columns lined up with blanks; a rule under the heading."""
+def _table(rows: Sequence[Sequence[str]], heading: bool = True) -> str:
+    """Columns lined up with blanks; a rule under the heading. A cell may have several lines."""
+    rows = [line for row in rows for line in itertools.zip_longest(*(cell.split("\n") for cell in row), fillvalue="")]
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))] if rows else []
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if heading and rows:

@@ -7,6 +7,8 @@ judge       how far two numbers may be apart
 report      the table
 finite_steps  differences of a kernel, with the error they can have
 finite      finite differences beside a derivation
+
+array_reference, array_points, array_lines, array_checks, array_judge, array_run: the same for formulas of arrays
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _NEAR_KINK = 1e-6  # finite differences do not apply nearer than this
 _THREE_DIGITS, _INFLUENCE = 1e-3, 1e-6
 _TRUSTED = 1e-8  # of the value: measured noise above it and above what rounding does is the formula's own swing
 _STEEP = 1e3  # times more than in proportion
-_TOO_FAST = "the value changes too fast for differences in float64"
+TOO_FAST = "the value changes too fast for differences in float64"
 _IMAGINARY = 1e-30
 
 
@@ -144,10 +144,10 @@ class PointTests:
             expected, tolerance = resolved_difference(numbers.kernel, self.point, name, noise)
             wrong = not abs(got - expected) <= tolerance
             if math.isnan(expected) or (wrong and drowned(numbers.kernel, self.point, name, rounding)):
-                return self._skip(FINITE, numbers.backend, _TOO_FAST, name)
+                return self._skip(FINITE, numbers.backend, TOO_FAST, name)
         if not self._three_digits(numbers, name, expected, tolerance):
             steep = abs(got) > _STEEP * self._influence(numbers, name)
-            reason = _TOO_FAST if steep else "no step gives three digits of so small a derivative"
+            reason = TOO_FAST if steep else "no step gives three digits of so small a derivative"
             return self._skip(FINITE, numbers.backend, reason, name)
         error = abs(got - expected)
         row = self._row(FINITE, numbers.backend, name)
@@ -261,10 +261,10 @@ class PointTests:
             yield replace(row, expected=one, got=other, error=error, tolerance=0.0, verdict=verdict, note=note)
 
 
-def run_steps(steps: Sequence[Step], values: dict[str, Any]) -> None:
+def run_steps(steps: Sequence[Step], values: dict[str, Any], sizes: Mapping[str, int] | None = None) -> None:
     """Carry out steps; an accumulator adds up."""
     for step in steps:
-        value = values[step.name] = evaluate(step.expr, values)
+        value = values[step.name] = evaluate(step.expr, values, sizes)
         if step.into is not None:
             with np.errstate(all="ignore"):
                 values[step.into] = values[step.into] + value if step.into in values else value

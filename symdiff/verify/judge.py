@@ -20,10 +20,10 @@ from symdiff.verify.reference import DIGITS, Reference, roundings
 from symdiff.verify.report import FAILED, Row
 
 ROUNDINGS = 1000  # half-ulp roundings of the inputs that a number may show
-_STEPS = 16  # times the largest of a few random roundings of all steps
-_DIGITS_LEFT = 1e-3
-_LOSES = "the formula as typed loses digits here; allowed is what rounding its steps does"
-_LOST = "the formula as typed has lost its digits here to rounding"
+STEPS = 16  # times the largest of a few random roundings of all steps
+DIGITS_LEFT = 1e-3
+LOSES = "the formula as typed loses digits here; allowed is what rounding its steps does"
+LOST = "the formula as typed has lost its digits here to rounding"
 
 Direction = Mapping[str, float] | None  # None: the value itself
 
@@ -51,8 +51,8 @@ class Judge:
             rounding = self.rounding(direction)
             failed, note = error > rounding, ""
             if not failed:
-                failed = exact and expected != 0 and rounding > _STEPS * _DIGITS_LEFT * abs(float(expected))
-                note = _LOST if failed else _LOSES
+                failed = exact and expected != 0 and rounding > STEPS * DIGITS_LEFT * abs(float(expected))
+                note = LOST if failed else LOSES
                 tolerance = tolerance if failed else rounding
         return self.filled(row, float(expected), got, error, tolerance, failed, note)
 
@@ -85,7 +85,7 @@ class Judge:
     def _rounding(self, direction: Direction) -> float:
         exact = _quantity(self.reference, direction)
         with mp.workdps(DIGITS):
-            return _STEPS * max(float(abs(_quantity(rounded, direction) - exact)) for rounded in self._rounded)
+            return STEPS * max(float(abs(_quantity(rounded, direction) - exact)) for rounded in self._rounded)
 
     @cached_property
     def _rounded(self) -> list[Reference]:

@@ -132,7 +132,10 @@ class Finder:
 
 
 def _default(given: Input, values: Mapping[str, float]) -> float:
-    return values[given.name] if given.default is None else given.default
+    if given.default is None:
+        return values[given.name]
+    assert isinstance(given.default, float | int)  # a formula of numbers
+    return given.default
 
 
 __all__ = ["Finder", "Point"]

@@ -50,7 +50,7 @@ class Kink:
         return f"step {self.step.n} ({self.op}) is {where}"
 
 
-def _apply(op: str, args: list[Any]) -> Any:
+def apply(op: str, args: list[Any]) -> Any:
     """One op in mpmath; NaN where it has no real value."""
     if op == "polygamma" and args[1] < _DEEPEST_POLYGAMMA:
         return mp.nan
@@ -72,7 +72,7 @@ def _value(expr: Expr, values: Mapping[str, Any]) -> Any:
     if isinstance(expr, Number):
         return mpf(expr.value)
     assert isinstance(expr, Call)
-    return _apply(expr.op, [_value(arg, values) for arg in expr.args])
+    return apply(expr.op, [_value(arg, values) for arg in expr.args])
 
 
 def sampled(all_names: Sequence[str], limit: int) -> list[str]:
@@ -280,7 +280,7 @@ class Reference:
             yield Kink(step, op, self._gap(*args))
         elif op in ("hypot", "atan2"):
             yield Kink(step, op, max(self._size(arg) for arg in args))
-        elif op == "sqrt" or (op == "pow" and not _is_whole(args[1])):
+        elif op == "sqrt" or (op == "pow" and not is_whole(args[1])):
             yield Kink(step, op, self._size(args[0]))
         else:
             for kink in TABLE[op].kinks:
@@ -306,7 +306,7 @@ class Reference:
         return float(abs(value) / max(abs(_value(arg, self.values)) for arg in made.args))
 
 
-def _is_whole(exponent: Expr) -> bool:
+def is_whole(exponent: Expr) -> bool:
     return isinstance(exponent, Number) and exponent.value >= 1 and exponent.value.is_integer()
 
 

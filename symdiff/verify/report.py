@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 WIDTH = 100
 _FAILURES = 40  # rows of failures that are printed
 _COLUMNS = (
-    ("test", 18), ("backend", 8), ("point", 5), ("of", 13), ("expected", 12), ("got", 12), ("error", 7), ("allowed", 7),
+    ("test", 18), ("backend", 8), ("point", 5), ("of", 15), ("expected", 12), ("got", 12), ("error", 7), ("allowed", 7),
 )  # fmt: skip
 OK, FAILED = "ok", "FAILED"
 
@@ -21,7 +23,8 @@ class Row:
     """One comparison.
 
     point      counts from 1, as in `Report.points`
-    variable   `value`, or the variable of a derivative, or which direction of a dot product
+    variable   `value`, or the variable of a derivative (`x`; `W[0, 1]`; `W, direction 2`), or which direction of a dot
+               product
     error      relative to `expected`; absolute where that is 0
     tolerance  what error is allowed, in the same measure
     verdict    `ok`, `FAILED`, or `not applicable: reason`
@@ -38,6 +41,11 @@ class Row:
     tolerance: float = math.nan
     verdict: str = OK
     note: str = ""
+
+    @property
+    def of_value(self) -> bool:
+        """True for the value, or a component of it."""
+        return self.variable.partition("[")[0] == "value"
 
     @property
     def compared(self) -> bool:
@@ -61,13 +69,16 @@ class Row:
 class Report:
     """All comparisons at all points. Nothing here is a proof: it says at how many points what was tested.
 
-    given  how many of the points, the first ones, were asked for
+    points  the inputs; numbers, and for an array formula arrays
+    given   how many of the points, the first ones, were asked for
+    sizes   of an array formula, the dimensions at each point
     """
 
-    points: tuple[Mapping[str, float], ...]
+    points: tuple[Mapping[str, Any], ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     given: int = 0
+    sizes: tuple[Mapping[str, int], ...] = ()
 
     @property
     def failures(self) -> tuple[Row, ...]:
@@ -82,7 +93,7 @@ class Report:
     @property
     def verdict(self) -> str:
         """One sentence that claims no more than was done."""
-        hollow = {row.point for row in self.rows if row.compared and row.variable == "value" and not row.numeric}
+        hollow = {row.point for row in self.rows if row.compared and row.of_value and not row.numeric}
         tested = set(range(1, len(self.points) + 1)) - hollow
         compared = [row for row in self.rows if row.compared and (row.point in tested or row.verdict == FAILED)]
         total = len(self.points)
@@ -100,14 +111,14 @@ class Report:
         odd = [row for row in rows if row.compared and not row.numeric]
         if not odd or any(row.verdict == FAILED for row in odd):
             return ""
-        what = "value" if any(row.variable == "value" for row in odd) else "gradient"
+        what = "value" if any(row.of_value for row in odd) else "gradient"
         tests = list(dict.fromkeys(row.test for row in rows if row.compared))
         where = "the given point" if number <= self.given == 1 else f"point {number}"
         return f"at {where} the {what} is not finite: only {' and '.join(tests)} compared"
 
     def __str__(self) -> str:
         lines = [*_wrap(self.verdict), ""]
-        lines += [_cut(f"point {n}: {_point_text(point)}") for n, point in enumerate(self.points, 1)]
+        lines += [_cut(f"point {n}: {self._point_text(n - 1)}") for n in range(1, len(self.points) + 1)]
         lines += ["", _table_line(title for title, _ in _COLUMNS)]
         lines += [_row_line(row) for row in self._shown()]
         hidden = len(self.failures) - _FAILURES
@@ -115,6 +126,16 @@ class Report:
             lines.append(f"... and {hidden} more failures")
         lines += ["", *self._remarks()]
         return "\n".join(lines).rstrip()
+
+    def _point_text(self, place: int) -> str:
+        """`n = 4, X: 4 x 3 array, s = 0.5`."""
+        parts = [f"{name} = {size}" for name, size in (self.sizes[place] if self.sizes else {}).items()]
+        for name, value in self.points[place].items():
+            shape = np.shape(value)
+            sizes = " x ".join(map(str, shape))
+            text = f"{name}: {sizes} array" if len(shape) > 1 else f"{name}: array of {sizes}"
+            parts.append(text if shape else f"{name} = {value!r}")
+        return ", ".join(parts)
 
     def _shown(self) -> list[Row]:
         """The worst row of each test and backend, and the failures."""
@@ -157,8 +178,10 @@ def _row_dict(row: Row) -> dict[str, Any]:
     return made
 
 
-def _json(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
+def _json(value: Any) -> Any:
+    if np.ndim(value):
+        return [_json(part) for part in np.asarray(value)]
+    return float(value) if math.isfinite(value) else str(value)
 
 
 def _number(value: float, width: int) -> str:
@@ -169,10 +192,6 @@ def _number(value: float, width: int) -> str:
 
 def _cut(text: str, width: int = WIDTH) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
-
-
-def _point_text(point: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} = {value!r}" for name, value in point.items())
 
 
 def _table_line(cells: Iterable[str]) -> str:
@@ -189,7 +208,7 @@ def _row_line(row: Row) -> str:
     return f"{line} {row.verdict}"
 
 
-def _where(rows: list[Row], points: tuple[Mapping[str, float], ...]) -> str:
+def _where(rows: list[Row], points: tuple[Mapping[str, Any], ...]) -> str:
     places = sorted({row.point for row in rows})
     backends = dict.fromkeys(row.backend for row in rows)
     variables = list(dict.fromkeys(row.variable for row in rows))

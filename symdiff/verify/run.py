@@ -8,6 +8,7 @@ from typing import Any
 from symdiff.errors import SymdiffError
 from symdiff.tape import Tape
 from symdiff.trace import Trace
+from symdiff.verify.array_run import verify_arrays
 from symdiff.verify.checks import PointTests, call_kernel
 from symdiff.verify.finite_steps import Kernel
 from symdiff.verify.judge import Judge
@@ -30,13 +31,17 @@ def verify(
 ) -> Report:
     """Test kernels at `at` and at `points` points found automatically, the same ones for the same seed.
 
+    Of an array formula, points hold arrays; sizes of dimensions that are not given are chosen small.
+
     tape          as linearized, with its reverse sweep
     tangent_tape  the forward sweep of derivatives, by tape.wrt
-    kernels       "numpy" and "c" -> `value, gradient = kernel(**point)`, the gradient in the order of tape.wrt; "c" may
-                  be missing
+    kernels       "numpy" and "c" -> `value, gradient = kernel(**point)`, the gradient in the order of tape.wrt; of an
+                  array formula without variables the value alone; "c" may be missing
 
     Raises SymdiffError where no point is given and none is found.
     """
+    if tape.is_array:
+        return verify_arrays(tape, tangent_tape, kernels, at=at, points=points, seed=seed)
     return _Run(tape, tangent_tape, kernels, seed).report(at, points)
 
 

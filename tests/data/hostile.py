@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 PARSE, DOMAIN, UNSUPPORTED = "ParseError", "DomainError", "UnsupportedError"
-ARRAY = f"{PARSE}|{UNSUPPORTED}|ShapeError"  # array features, refused until there are arrays
+ARRAY = f"{PARSE}|{UNSUPPORTED}|ShapeError"  # of arrays: refused by the parser, or because a scalar has no elements
 EITHER = f"{PARSE}|{DOMAIN}"
 LIMIT = f"{PARSE}|{UNSUPPORTED}"  # too many steps
+
+MEGABYTE = 1_000_000
 
 Text = str | Callable[[], str]
 HOSTILE: dict[str, tuple[Text, str]] = {}
@@ -265,16 +267,51 @@ _add(
     ARRAY,
     index="x[0]",
     index_open="x[",
+    index_opens=lambda: "x[" * 500_000,
+    index_brackets=lambda: "x: n\nx[" + "(" * MEGABYTE,
+    index_signs=lambda: "x: n\nx[" + "-" * MEGABYTE + "0",
     indices=lambda: "x" + "[0]" * 300_000,
+    index_positions=lambda: "x: 3\nx[" + "0," * 300_000 + "0]",
+    index_digits=lambda: "x: 3\nx[" + "9" * 400 + "]",
+    index_power=lambda: "x: 3\nx[" + "9*" * 100_000 + "9]",
+    index_degree=lambda: "x: n\nx[" + "n*" * 100_000 + "n]",
+    index_terms=lambda: "X: (a, b, c)\nX[" + "*".join(["(a + b + c + 1)"] * 10_000) + "]",
     index_negative="x[-1]",
+    index_call="x[sin(0)]",
+    index_string="x['__class__']",
+    index_ellipsis="x[...]",
     slice="x[1:2]",
+    slice_step_zero="x: 3\nx[::0]",
+    slices=lambda: "x: 3\nx[" + ":" * MEGABYTE + "]",
     index_tuple="x[0, 0]",
-    transpose="x.T",
+    transposes=lambda: "x" + ".T" * 300_000,
+    transpose_attribute="x.T.__class__",
     matmul="x @ y",
-    max_one="max(x)",
+    matmuls=lambda: "@" * MEGABYTE,
+    max_none="max()",
     sum_axis="sum(x, axis=y)",
+    sum_axis_positional="sum(x, 0)",
+    sum_axes=lambda: "x: 3\nsum(x, axis=(" + "0," * 300_000 + "0))",
     keyword_unknown="sum(x, foo=1)",
+    keyword_call="sum(x, axis=open(1))",
+    keywords=lambda: "sum(x" + ", axis=0" * 100_000 + ")",
     generator_argument="sum(i for i in x)",
+    list_open=lambda: "concat([" * 300_000,
+    list_nested="concat([[x]])",
+    reshape_list="reshape(x, [y])",
+    zeros_open="zeros((",
+    zeros_huge="zeros(9999999999999999999999)",
+    default_open=lambda: "x: 3 = " + "[" * MEGABYTE,
+    default_ragged="x: (2, 2) = [[1, 2], [3]]\nx",
+    default_shape="x: 3 = 1\nx",
+    default_of_names="x: 3 = [1, 2, y]\nx",
+    dimension_declared="n: ()\nx: n\nx",
+    dimension_assigned="x: n\nn = 2\nx",
+    dimension_unknown="f: function(k)\nx: n\nf(x)",
+    abstract_argument="phi: function\nx: ()\nphi(x, axis=0)",
+    abstract_none="phi: function\nx: ()\nphi() + x",
+    abstract_arity="phi: function\nx: ()\nphi(x) + phi(x, x)",
+    abstract_value="phi: function\nx: ()\nphi + x",
     abstract_twice="phi: function\nphi: function\nx: ()\nphi(x)",
 )
 
@@ -435,8 +472,6 @@ _add(
 )
 
 # -- size ------------------------------------------------------------------------------------------------------------
-
-MEGABYTE = 1_000_000
 
 
 def _explosion(levels: int) -> str:

@@ -8,13 +8,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import symdiff
+from symdiff.build.package import write_package
 from symdiff.render.package import check_point, package_files
 
 SYSTEM_B = "1/(sin(w1*x1)**2 + cos(w2*x2) + 2)"
@@ -88,7 +91,8 @@ def library_of(folder: Path) -> Path:
 
 def test_the_files(folder: Path) -> None:
     names = {path.relative_to(folder / "graph").as_posix() for path in (folder / "graph").rglob("*") if path.is_file()}
-    runtime = {f"_runtime/{name}.py" for name in ("__init__", "arrays", "compiler", "engines", "kernel", "library")}
+    modules = "__init__ array_engines array_kernel arrays blas compiler engines kernel library sizes spec".split()
+    runtime = {f"_runtime/{name}.py" for name in modules}
     own = {"graph.sd", "graph.c", "graph.h", "graph.tex", "graph.md", "graph_numpy.py", "check_graph.py"}
     assert names == {"README.md", "__init__.py", "build.py"} | own | runtime
 
@@ -441,3 +445,124 @@ def test_where_there_is_no_such_point_one_is_asked_for(tmp_path: Path) -> None:
     symdiff.formula("log(x - 1e9)").gradient().write(tmp_path / "far")
     assert "name a point inside the domain" in run("check_far.py", cwd=tmp_path / "far", status=1)
     run("check_far.py", "x=3e9", cwd=tmp_path / "far")
+
+
+# -- arrays ------------------------------------------------------------------------------------------------------------
+
+SYSTEM_D = """X: (n, 3)
+W1: (3, 4)
+b1: 4
+W2: (4, 1)
+b2: 1 = [0.25]
+y: const(n, 1)
+lam: const() = 0.01
+C = sum((relu(X @ W1 + b1) @ W2 + b2 - y)**2)/n + lam*sum(X[1:3]**2)"""
+SHOW_ARRAYS = """
+import json, numpy as np, net
+rng = np.random.default_rng(0)
+at = {"X": rng.normal(size=(5, 3)), "W1": rng.normal(size=(3, 4)), "b1": np.ones(4), "W2": np.ones((4, 1)),
+      "y": np.ones((5, 1))}
+value, grads = net.gradient(**at)
+try:
+    net.value(**{**at, "X": np.ones((2, 3)), "y": np.ones((2, 1))})
+    refused = ""
+except ValueError as error:
+    refused = str(error)
+print(json.dumps({"backend": net.backend, "value": value, "grads": [grad.tolist() for grad in grads],
+                  "alone": net.value(**at), "refused": refused}))
+"""
+
+
+def array_package(
+    folder: Path, text: str = SYSTEM_D, at: Any = None, dtype: Any = "float64", name: str = "net"
+) -> Path:
+    sheet = symdiff.formula(text).gradient().sheet(name, dtype, at)
+    return write_package(folder / name, package_files(sheet, {}))
+
+
+def readme_code(path: Path) -> str:
+    return path.read_text("ascii").partition("```python\n")[2].partition("```")[0]
+
+
+def test_a_package_of_arrays_computes_with_and_without_its_library(tmp_path: Path) -> None:
+    array_package(tmp_path)
+    numpy = json.loads(run("-c", NO_SYMDIFF + SHOW_ARRAYS, cwd=tmp_path))
+    assert numpy["backend"] == "numpy" and numpy["value"] == numpy["alone"]
+    assert [np.shape(grad) for grad in numpy["grads"]] == [(5, 3), (3, 4), (4,), (4, 1), (1,)]
+    assert "the slice 1:3 of an axis of size n" in numpy["refused"] and "n = 2" in numpy["refused"]
+    run("-m", "net.build", cwd=tmp_path)
+    compiled = json.loads(run("-c", NO_SYMDIFF + SHOW_ARRAYS, cwd=tmp_path))
+    assert compiled["backend"] == "c" and compiled["refused"] == numpy["refused"]
+    assert compiled["value"] == pytest.approx(numpy["value"], rel=1e-12)
+    for one, two in zip(compiled["grads"], numpy["grads"], strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_check_of_arrays_passes_and_takes_sizes(tmp_path: Path, dtype: str) -> None:
+    package = array_package(tmp_path, dtype=dtype)
+    run("-m", "net.build", cwd=tmp_path)
+    output = run("-c", NO_SYMDIFF + f"import runpy, sys; sys.argv = ['check', 'n=7', 'lam=0.5']; "
+                 f"runpy.run_path({str(package / 'check_net.py')!r}, run_name='__main__')", cwd=tmp_path)  # fmt: skip
+    assert output.count("NumPy, net_numpy.py") == output.count("C, net.c") == 1
+    assert "X (7, 3)" in output and "lam = 0.5" in output and "FAILED" not in output
+    assert "X[0, 0]" in output and "W1, direction 2" in output and "b2[0]" in output
+    assert re.search(r"^(\d+) of \1 comparisons passed$", output, re.M)
+    for wrong in ("n=-1", "n=1.5", "X=2", "m=3", "lam=x", "lam"):
+        assert "not understood" in run(package / "check_net.py", wrong, cwd=tmp_path, status=2)
+
+
+def test_the_check_of_arrays_finds_a_wrong_derivative(tmp_path: Path) -> None:
+    package = array_package(tmp_path)
+    module = package / "net_numpy.py"
+    code = module.read_text("ascii")
+    assert "W1_bar = X.T @ v2_bar" in code
+    module.write_text(code.replace("W1_bar = X.T @ v2_bar", "W1_bar = 1.001*(X.T @ v2_bar)"))
+    output = run(package / "check_net.py", cwd=tmp_path, status=1)
+    failed = {line.split()[0].rstrip(",") for line in output.splitlines() if line.endswith("FAILED")}
+    assert "direction" in failed and "W1" in failed and not {"X", "b1", "b2", "W2"} & failed
+
+
+def test_the_point_of_a_package_of_arrays_is_kept(tmp_path: Path) -> None:
+    at = {"W": [[1, 2, 3], [3, 1, 2], [2, 3, 1]], "x": [[1], [1], [1]]}
+    package = array_package(tmp_path, "W: (3, 3); x: (3, 1); f = norm(sigmoid(W @ x))**2", at)
+    assert "value 2.98518260266" in run(package / "check_net.py", cwd=tmp_path)
+    text = (package / "net.toml").read_text("ascii")
+    assert tomllib.loads(text) == at and "--at net.toml" in (package / "README.md").read_text("ascii")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [SYSTEM_D, "A: (n, n); b: n; dot(b, solve(A, b)) + sum(cholesky(A))",
+     "np: n; lambda_: (n, rng); rng2: (); sum(np @ lambda_)*rng2",
+     "x: n; sum(x[90:])", "x: n; y: m; sum(x[:m]*y)", "x: n; y: m; sum(y[:n]*x)"],
+)  # fmt: skip
+def test_the_examples_of_the_readme_run_and_the_check_finds_a_point(tmp_path: Path, text: str) -> None:
+    package = array_package(tmp_path, text)
+    run("-c", readme_code(package / "README.md"), cwd=tmp_path)
+    assert "comparisons passed" in run(package / "check_net.py", cwd=tmp_path)
+    one = {path.name: path.read_bytes() for path in package.glob("*.*")}
+    again = array_package(tmp_path / "again", (package / "net.sd").read_text("ascii"))
+    assert one == {path.name: path.read_bytes() for path in again.glob("*.*")}
+    for path in package.glob("*.*"):
+        lines = path.read_text("ascii").splitlines()
+        assert not any(line != line.rstrip() for line in lines), path
+        assert "\n\n\n\n" not in path.read_text("ascii"), path
+
+
+def test_a_package_of_an_array_value(tmp_path: Path) -> None:
+    sheet = symdiff.formula("X: (n, 2); w: 2; concat(X @ w, w, axis=0)").value().sheet("net")
+    write_package(tmp_path / "net", package_files(sheet, {}))
+    script = "import net; print(net.backend, net.value([[1, 2], [3, 4]], [1, -1]).tolist())"
+    assert run("-c", script, cwd=tmp_path) == "numpy [-1.0, -1.0, 1.0, -1.0]\n"
+    run("-m", "net.build", cwd=tmp_path)
+    assert run("-c", script, cwd=tmp_path) == "c [-1.0, -1.0, 1.0, -1.0]\n"
+    run("-c", readme_code(tmp_path / "net" / "README.md"), cwd=tmp_path)
+    assert not (tmp_path / "net" / "check_net.py").exists()
+
+
+def test_the_check_in_float32_passes_with_the_library(tmp_path: Path) -> None:
+    symdiff.formula("sin(x)*exp(x*y)").gradient().write(tmp_path / "graph", dtype="float32")
+    run("-m", "graph.build", cwd=tmp_path)
+    output = run(tmp_path / "graph" / "check_graph.py", cwd=tmp_path)
+    assert "C, graph.c" in output and "10 of 10 comparisons passed" in output

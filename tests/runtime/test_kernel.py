@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runtime.csource import REFERENCE, c_source, gradient, vector_names
+from runtime.layouts import LAYOUTS, flat, read_only, same, unaligned
 
 from symdiff.build.kernels import compile_c, numpy_kernel
 from symdiff.errors import ShapeError
@@ -39,16 +40,6 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def k(backend: str) -> Kernel:
     return make(backend)
-
-
-def flat(result: Any) -> list[Any]:
-    return [result[0], *result[1]]
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal bits, shape and dtype."""
-    one, other = np.asarray(one), np.asarray(other)
-    return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
 
 
 # One point
@@ -162,44 +153,6 @@ def test_a_contradictory_spec_is_refused() -> None:
 
 # Arrays
 
-LAYOUTS = {
-    "contiguous": lambda a: a,
-    "strided": lambda a: np.repeat(a, 3, axis=-1)[..., ::3],
-    "negative": lambda a: a[..., ::-1].copy()[..., ::-1],
-    "fortran": lambda a: np.asfortranarray(a),
-    "big-endian": lambda a: a.astype(">f8"),
-    "unaligned": lambda a: _unaligned(a),
-    "field": lambda a: _field(a),
-    "list": lambda a: a.tolist(),
-    "subclass": lambda a: a.view(_Sub),
-    "float32": lambda a: a.astype(np.float32),
-    "float16": lambda a: a.astype(np.float16),
-    "int16": lambda a: a.astype(np.int16),
-}
-
-
-class _Sub(np.ndarray[Any, Any]):
-    pass
-
-
-def _unaligned(a: Any) -> Any:
-    raw = np.empty(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
-    raw[...] = a
-    return raw
-
-
-def _field(a: Any) -> Any:
-    """Stride 12: no multiple of the item size."""
-    record = np.empty(a.shape, np.dtype([("v", "f8"), ("w", "i4")]))
-    record["v"] = a
-    return record["v"]
-
-
-def _read_only(a: Any) -> Any:
-    if isinstance(a, np.ndarray):
-        a.flags.writeable = False
-    return a
-
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("shape", [(1,), (5,), (200,), (3, 70), (2, 3, 5), (2, 1500), (0,), (3, 0)], ids=str)
@@ -207,7 +160,7 @@ def test_every_layout_gives_the_same_bits(k: Kernel, layout: str, shape: tuple[i
     x = np.arange(np.prod(shape), dtype=float).reshape(shape)
     y = np.cos(np.arange(np.prod(shape), dtype=float)).reshape(shape)
     expected = flat(k(x.copy(), y.copy()))
-    results = flat(k(_read_only(LAYOUTS[layout](x)) if x.size < 1000 or "16" not in layout else x, _read_only(y)))
+    results = flat(k(read_only(LAYOUTS[layout](x)) if x.size < 1000 or "16" not in layout else x, read_only(y)))
     for result, right, reference in zip(results, expected, gradient(x, y), strict=True):
         assert type(result) is np.ndarray and result.flags.c_contiguous and result.flags.owndata
         assert result.shape == shape and same(result, right)
@@ -448,7 +401,7 @@ def test_raw_refuses_what_it_would_have_to_convert(k: Kernel) -> None:
         with pytest.raises(TypeError, match="'y'"):
             k.raw(good, bad)
     with pytest.raises(ShapeError, match="'y'"):
-        k.raw(good, _unaligned(good))
+        k.raw(good, unaligned(good))
     with pytest.raises(ShapeError, match=r"'x' of shape"):
         k.raw(good, np.ones(3))
     with pytest.raises(ShapeError, match=r"out\[1\] \(gradient x\).*'y'"):

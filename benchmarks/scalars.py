@@ -1,0 +1,121 @@
+"""The run on numbers: every contestant is checked against 50 digits, then all are timed in turn, round after round."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.command import RESULTS, choose, command_line, publish
+from benchmarks.formulas import CASES, Problem
+from benchmarks.peers import PEERS, Contestant, Limit, Task
+from benchmarks.table import Report, Row, machine
+from benchmarks.timing import Stopwatch, in_turn
+
+TOLERANCE = 1e-9  # relative to the largest result at the point: a wrong formula is off by far more
+CHECKED_POINTS = 20
+EPILOG = "`python -m benchmarks matrices --help`: the same for formulas of matrices."
+SAMPLE_SECONDS = {"batch": 0.05, "call": 0.01, "held": 0.01}
+
+
+def reference(problem: Problem, points: np.ndarray) -> np.ndarray:
+    """Value and gradient by SymPy's derivatives at 50 digits, rounded: shape (1 + inputs, columns of `points`)."""
+    import mpmath
+    import sympy
+
+    function = sympy.lambdify(problem.symbols, problem.value_and_gradient, modules="mpmath", cse=True)
+    with mpmath.workdps(50):
+        columns = [function(*map(mpmath.mpf, column.tolist())) for column in points.T]
+        return np.array([[float(number) for number in column] for column in columns]).T
+
+
+def error_of(result: np.ndarray, expected: np.ndarray) -> float:
+    """Largest error, each point's relative to the largest result there; infinite for a wrong shape or NaN."""
+    if result.shape != expected.shape:
+        return np.inf
+    error = float(np.max(np.abs(result - expected) / np.max(np.abs(expected), axis=0)))
+    return error if np.isfinite(error) else np.inf
+
+
+def tasks_of(contestant: Contestant, problem: Problem, points: np.ndarray) -> dict[str, Task]:
+    """What the contestant can be asked to do, by measure. One point is the first column."""
+    point = points[:, 0].tolist()
+    found = {"batch": contestant.batch(points), "call": contestant.call(point), "held": contestant.held(point)}
+    return {measure: task for measure, task in found.items() if task is not None}
+
+
+def stopwatches(contestant: Contestant, problem: Problem, points: np.ndarray, expected: np.ndarray) -> list[Stopwatch]:
+    """Prepares a contestant and checks it; ValueError if its results are wrong."""
+    contestant.prepare(problem)
+    name, found = problem.case.name, []
+    for measure, task in tasks_of(contestant, problem, points).items():
+        result = task.read()
+        wanted = expected[:, 0] if measure != "batch" else expected
+        error = error_of(result[:, : expected.shape[1]] if measure == "batch" else result, wanted)
+        if error > TOLERANCE:
+            raise ValueError(f"{name}, {contestant.name}, {measure}: error {error:.2e} against the 50-digit reference")
+        items = points.shape[1] if measure == "batch" else 1
+        found.append(Stopwatch((name, contestant.name, measure), task.run, items, SAMPLE_SECONDS[measure]))
+    return found
+
+
+def measure(problem: Problem, contestants: Sequence[Contestant], points: int, rounds: int) -> list[Row]:
+    """All contestants on one formula."""
+    given = problem.case.points(points)
+    expected = reference(problem, given[:, :CHECKED_POINTS])
+    watches: list[Stopwatch] = []
+    for contestant in contestants:
+        watches += stopwatches(contestant, problem, given, expected)
+    return in_turn(watches, rounds)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options, defaults from the environment."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, epilog=EPILOG)
+    number = {"type": int, "metavar": "N"}
+    parser.add_argument("--points", default=int(os.environ.get("POINTS", "1000000")), **number, help="batch size")
+    parser.add_argument("--rounds", default=int(os.environ.get("ROUNDS", "9")), **number, help="samples per task")
+    parser.add_argument("--only", metavar="NAMES", help=f"of {','.join(peer.name for peer in PEERS)}")
+    parser.add_argument("--formula", metavar="NAMES", help=f"of {','.join(CASES)}")
+    parser.add_argument("--limit", type=Path, metavar="FILE", help="a runner of hand-written C outside the repository")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (the whole run: benchmarks/results)")
+    options = parser.parse_args(arguments)
+    choose(parser, options, only=[peer.name for peer in PEERS], formula=CASES)
+    if min(options.points, options.rounds) < 1:
+        parser.error("--points and --rounds are at least 1")
+    return options
+
+
+def run(options: argparse.Namespace, command: str) -> Report:
+    """The whole benchmark."""
+    contestants = [peer() for peer in PEERS if peer.name in options.only_names]
+    if options.limit:
+        contestants.append(Limit(options.limit))
+    left_out, rows, titles = {}, [], {each.name: each.title for each in contestants}
+    for name in options.formula_names:
+        problem = Problem(CASES[name])
+        titles[name] = problem.case.title
+        missing = {each.name: each.available(problem) for each in contestants}
+        left_out |= {each: f"not installed: {what}" for each, what in missing.items() if what}
+        present = [each for each in contestants if not missing[each.name]]
+        print(f"{name}: {', '.join(each.name for each in present)}", file=sys.stderr, flush=True)
+        rows += measure(problem, present, options.points, options.rounds)
+    facts = machine(["numpy", "sympy", *(module for each in contestants for module in each.needs)])
+    return Report(command, options.points, options.rounds, facts, titles, left_out, rows)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code: 1 if a contestant's results are wrong."""
+    options = parse(arguments)
+    try:
+        report = run(options, command_line(arguments))
+    except ValueError as wrong:
+        print(f"wrong result, nothing timed: {wrong}", file=sys.stderr)
+        return 1
+    is_whole = not (options.only or options.formula)
+    publish(report, "benchmarks", options.output or (RESULTS if is_whole else None))
+    return 0

@@ -1,0 +1,135 @@
+r"""The gradient as products of partial derivatives in LaTeX, with what each factor is below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from symdiff.expr import Expr, Name
+from symdiff.render.array_paths import Chain, Edge, Paths, Sum
+from symdiff.render.array_people import tidy
+from symdiff.render.array_signs import WIDE, packed
+from symdiff.render.latex_lines import width
+from symdiff.shapes import Shape
+
+if TYPE_CHECKING:
+    from symdiff.render.array_page import ArrayPage
+
+_BREAK = r" \\ "
+_LONGEST = 90.0  # pt of a factor that is written below
+
+
+class ChainWriter:
+    """Spells the products of one page."""
+
+    def __init__(self, page: ArrayPage) -> None:
+        self.page = page
+
+    def chains(self) -> list[dict[str, Any]]:
+        """For each named beginning and each variable, its products of partial derivatives."""
+        paths = Paths(self.page.locals, self.page.model.output, self.page.model.tape.wrt)
+        found: list[dict[str, Any]] = []
+        if paths.is_long:
+            return [{"rows": [], "note": f"There are {len(paths.edges)} factors, too many to be written out here."}]
+        for name in paths.named:
+            total = paths.sum_of(name)
+            left = rf"{self.delta(name)} = {self.page.partial(self.page.model.output, name)}"
+            found.append({"rows": self._chain_rows(left, total), "note": ""})
+        for name in paths.wanted:
+            if name == self.page.model.output:
+                continue
+            total, full = paths.sum_of(name), paths.full(name)
+            left = self.page.partial(self.page.model.output, name)
+            rows = []
+            note = "" if full is not None else f"There are {paths.counts[name]} paths; what they share is named."
+            same = full is not None and all(chain.start is None for chain in total.chains)
+            if full is not None and not same:
+                rows = self._full_rows(left, full)
+                rest = self._chain_rows("", total)
+                rows += rest
+            else:
+                rows = self._chain_rows(left, total)
+            found.append({"rows": rows, "note": note})
+        return found
+
+    def delta(self, name: str) -> str:
+        r"""`\delta_{z_{2}}`, or another letter where delta is taken."""
+        letter = r"\delta" if self.page.marks.kronecker else r"\Delta"
+        return rf"{letter}_{{{self.page.names[name]}}}"
+
+    def _full_rows(self, left: str, full: list[tuple[Edge, ...]]) -> list[str]:
+        parts = []
+        for k, edges in enumerate(full):
+            shown = [self.page.partial(edge.of, edge.by) for edge in edges]
+            shown[0] = ("+ " if k else "") + shown[0]
+            parts += shown
+        parts = [parts[0], *(part if part.startswith("+") else rf"\, {part}" for part in parts[1:])]
+        rows = packed(parts, WIDE - width(left) - 25, gap=4)
+        return [f"{left} &= {rows[0]}", *(rf"& \quad {{}} {row}" for row in rows[1:])]
+
+    def _chain_rows(self, left: str, total: Sum) -> list[str]:
+        parts: list[tuple[str, float]] = []
+        for k, chain in enumerate(total.chains):
+            pieces = self._factors(chain)
+            if k:
+                pieces[0] = ("+ " + pieces[0][0], pieces[0][1] + 12)
+            parts += pieces
+        if total.more:
+            parts.append((r"+ \cdots", 25))
+        room = WIDE - width(left) - 25
+        rows, used = [""], 0.0
+        for text, wide in parts:
+            if used + wide > room and rows[-1]:
+                rows.append("")
+                used = 0.0
+            rows[-1] += (r" \, " if rows[-1] else "") + text
+            used += wide + 4
+        return [f"{left} &= {rows[0]}", *(rf"& \quad {{}} {row}" for row in rows[1:])]
+
+    def _factors(self, chain: Chain) -> list[tuple[str, float]]:
+        found = []
+        if chain.start is not None:
+            shape = self._below(self.page.model.shapes[chain.start])
+            value = self._small_value(Name(self.page.model.bars[chain.start]))
+            found.append(
+                _underbraced(self.delta(chain.start), [part for part in (value, shape) if part], self.page.flat)
+            )
+        for edge in chain.edges:
+            found.append(self._factor(edge))
+        return found
+
+    def _factor(self, edge: Edge) -> tuple[str, float]:
+        text = self.page.partial(edge.of, edge.by)
+        primal = self.page.locals.primal[edge.of]
+        factors = [self.page.locals.factor(primal, self.page.locals.operand(send), send.local) for send in edge.sends]
+        if any(factor is None for factor in factors):
+            inside = self.page.model.shapes[edge.by]
+            return _underbraced(text, [self.page.jacobian_shape(primal.shape, inside)], self.page.flat)
+        factor = tidy(factors[0], self.page.model.shapes)  # type: ignore[arg-type]  # none is None
+        shown = " + ".join(self.page.printer(each) for each in factors if each is not None)
+        own = self.page.printer.shaped(factor).shape
+        shape = self._below(own or primal.shape or self.page.model.shapes[edge.by])
+        value = self._small_value(factor) if len(factors) == 1 and shown != "1" else ""
+        if width(shown) > _LONGEST:
+            shown = ""
+        return _underbraced(text, [part for part in (shown, value, shape) if part], self.page.flat)
+
+    def _below(self, shape: Shape) -> str:
+        """The shape of a factor; none for a number."""
+        return self.page.shape(shape) if shape else ""
+
+    def _small_value(self, expr: Expr) -> str:
+        if self.page.flat or self.page.model.figures is None:
+            return ""
+        text = self.page.value(expr, 170, small=True)
+        return text.replace(r"^{\top}", r"^{\!\top}") if text else ""
+
+
+def _underbraced(text: str, below: list[str], flat: bool) -> tuple[str, float]:
+    wide = max([width(text), *(0.74 * width(part) for part in below)]) + 6
+    if not below:
+        return text, wide
+    under = r": \ ".join(below) if flat else rf"\substack{{{_BREAK.join(below)}}}"
+    return rf"\underbrace{{{text}}}_{{{under}}}", wide
+
+
+__all__ = ["ChainWriter"]

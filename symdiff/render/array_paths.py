@@ -1,0 +1,132 @@
+"""The gradient as products of partial derivatives along the paths from the output to a variable.
+
+    dC/dW1 = dC/dS dS/dr dr/dt dt/dz2 dz2/dq dq/da2 da2/dz1 dz1/dp dp/dW1
+
+What several products begin with gets a name, delta of the variable where they part, and is written once. Several paths
+are added. The number of paths doubles with every fork, so that they are written out only where there are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from symdiff.render.array_local import Locals
+from symdiff.tape import ADJOINT, Step
+
+MOST_PATHS = 6  # of one variable that are written out from end to end
+MOST_FACTORS = 40  # of one of these
+MOST_CHAINS = 12  # products of one sum
+MOST_EDGES = 300  # of a formula whose products are written out at all
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One factor: the derivative of `of` by `by`, which several operands of one step may be."""
+
+    of: str
+    by: str
+    sends: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A product that starts at the output, or at a named beginning (`start`)."""
+
+    start: str | None
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class Sum:
+    """`left` is a variable, or the variable of a named beginning; the chains are added; `more` are left out."""
+
+    left: str
+    chains: tuple[Chain, ...]
+    more: int = 0
+
+
+class Paths:
+    """All of it, for one reverse sweep."""
+
+    def __init__(self, locals_: Locals, output: str, wanted: Iterable[str]) -> None:
+        self.locals, self.output = locals_, output
+        self.tape = locals_.tape
+        self.wanted = [name for name in wanted if name in dict(self.tape.bars)]
+        found: dict[tuple[str, str], list[Step]] = {}
+        for step in self.tape.reverse:
+            if step.role == ADJOINT and step.of is not None and step.receiver is not None:
+                found.setdefault((step.of, step.receiver), []).append(step)
+        self.edges = [Edge(of, by, tuple(sends)) for (of, by), sends in found.items()]
+        self.into: dict[str, list[Edge]] = {}
+        self.out: dict[str, int] = {}
+        for edge in self.edges:
+            self.into.setdefault(edge.by, []).append(edge)
+            self.out[edge.of] = self.out.get(edge.of, 0) + 1
+
+    @property
+    def is_long(self) -> bool:
+        """Whether there are too many factors to be worth reading."""
+        return len(self.edges) > MOST_EDGES
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Number of paths from the output to each variable."""
+        found = {self.output: 1}
+        for edge in self.edges:  # in the order of the reverse sweep, so all before a step are counted before it
+            found[edge.by] = found.get(edge.by, 0) + found[edge.of]
+        return found
+
+    @cached_property
+    def named(self) -> list[str]:
+        """Variables where products part or meet, in the order of the reverse sweep."""
+        found: dict[str, None] = {}
+        for name in dict.fromkeys(edge.of for edge in self.edges):
+            forks, meets = self.out[name] > 1, len(self.into.get(name, ())) > 1
+            if name != self.output and (forks or meets) and (meets or len(self._back(name, found).edges) > 1):
+                found[name] = None
+        return list(found)
+
+    @cached_property
+    def _stops(self) -> frozenset[str]:
+        return frozenset(self.named)
+
+    def _back(self, name: str, stops: Container[str]) -> Chain:
+        """The product that ends at a variable with one way in."""
+        edges: list[Edge] = []
+        while name != self.output and not (edges and name in stops):
+            (edge,) = self.into[name]
+            edges.append(edge)
+            name = edge.of
+        return Chain(None if name == self.output else name, tuple(reversed(edges)))
+
+    def sum_of(self, name: str) -> Sum:
+        """What a variable's adjoint is, from the output or the named beginnings."""
+        chains = []
+        for edge in self.into.get(name, ())[:MOST_CHAINS]:
+            before = Chain(None, ())
+            if edge.of in self._stops:
+                before = Chain(edge.of, ())
+            elif edge.of != self.output:
+                before = self._back(edge.of, self._stops)
+            chains.append(Chain(before.start, (*before.edges, edge)))
+        return Sum(name, tuple(chains), max(len(self.into.get(name, ())) - MOST_CHAINS, 0))
+
+    def full(self, name: str) -> list[tuple[Edge, ...]] | None:
+        """Every path from end to end; None where there are too many of them."""
+        if self.counts.get(name, 0) > MOST_PATHS:
+            return None
+        found: list[tuple[Edge, ...]] = []
+        work: list[tuple[str, tuple[Edge, ...]]] = [(name, ())]
+        while work:
+            here, edges = work.pop()
+            if len(edges) > MOST_FACTORS:
+                return None
+            if here == self.output:
+                found.append(edges)
+            work.extend((edge.of, (edge, *edges)) for edge in reversed(self.into.get(here, ())))
+        return found
+
+
+__all__ = ["MOST_EDGES", "MOST_FACTORS", "MOST_PATHS", "Chain", "Edge", "Paths", "Sum"]

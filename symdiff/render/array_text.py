@@ -1,0 +1,307 @@
+"""The derivation of an array formula in plain text: the formula language, lines of at most 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from symdiff.expr import Expr, Name
+from symdiff.ops.infer import shape_of
+from symdiff.render.array_figures import flat_array, text_number
+from symdiff.render.array_local import Locals
+from symdiff.render.array_marks import TextMarks
+from symdiff.render.array_model import ArrayModel, Line
+from symdiff.render.array_page import kind_of
+from symdiff.render.array_paths import Edge, Paths, Sum
+from symdiff.render.array_rules import Rules
+from symdiff.render.array_signs import free_letters
+from symdiff.render.array_words import text_definitions
+from symdiff.render.context import formula_text
+from symdiff.render.derivation_model import CHECK_DIGITS, CHECK_NOISE
+from symdiff.render.figures import Figure, decimal
+from symdiff.render.printer import TEXT
+from symdiff.render.text_notation import WIDTH, filled
+from symdiff.shapes import Shape, shape_text
+from symdiff.tape import Step
+
+_TAG = 9
+_COLUMN = 52  # where shapes stand, if a line is not longer
+
+
+class ArrayText:
+    """Spells one derivation."""
+
+    def __init__(self, model: ArrayModel) -> None:
+        self.model = model
+        used = [*model.shapes, *model.tape.dims, *model.sheet.formula.functions]
+        self.marks = TextMarks(TEXT, free_letters(used))
+        self.locals = Locals(model.tape, self.marks)
+
+    def context(self) -> dict[str, Any]:
+        """Ready-made lines for the template."""
+        model = self.model
+        title = f"{model.sheet.name}: {'value and gradient' if model.is_gradient else 'value'}, step by step"
+        forward, reverse = self.lines(model.forward), self.lines(model.reverse)
+        collected = self.collected()
+        return {
+            "title": filled(title),
+            "underline": "=" * min(len(title), WIDTH),
+            "statement": self.statement(),
+            "steps": len(forward),
+            "inputs": self.inputs(),
+            "functions": self.functions(),
+            "gradient_kind": model.is_gradient,
+            "active": model.active,
+            "numbers": model.trace is not None,
+            "output": model.output,
+            "definitions": [
+                line
+                for sentence in text_definitions("\n".join([*forward, *reverse, *collected]))
+                for line in filled(sentence, 4, 2)
+            ],
+            "has_slots": any(line.tag.endswith("a") for line in model.reverse),
+            "conventions": [line for op, edges in model.conventions for line in filled(f"{op}: {edges}", 4, 2)],
+            "forward": forward,
+            "rules": self.rules() if model.active else [],
+            "locals": self.local_lines() if model.active else [],
+            "reverse": reverse,
+            "collected": collected,
+            "chains": self.chains() if model.active else [],
+            "result": self.result(),
+            "check_rows": self.check(),
+        }
+
+    # -- pieces -------------------------------------------------------------------------------------------------------
+
+    def statement(self) -> list[str]:
+        """The formula as typed."""
+        formula, lines = self.model.sheet.formula, []
+        if not self.model.statement:
+            return []
+        for helper in formula.helpers.values():
+            lines += filled(f"{helper.name}({', '.join(helper.parameters)}) = {_typed(helper.body, self.model)}", 6, 4)
+        for statement in formula.statements:
+            lines += filled(f"{statement.name or self.model.output} = {_typed(statement.expr, self.model)}", 6, 4)
+        return lines
+
+    def inputs(self) -> list[str]:
+        """Every input with its shape."""
+        lines = []
+        for given in self.model.tape.inputs:
+            what = "variable" if given.name in self.model.wanted else "held fixed"
+            kind = f"{kind_of(given.shape)}, {what}" if self.model.is_gradient else kind_of(given.shape)
+            lines += filled(f"{given.name:<12} {_shape(given.shape):<14} {kind}", 4, 2)
+            if self.model.trace is not None:
+                lines += filled(self.value(Name(given.name)), 8, 6)
+            elif given.default is not None and not given.shape:
+                lines += filled(f"= {given.default!r}", 8, 6)
+        return lines
+
+    def functions(self) -> list[str]:
+        """Abstract functions."""
+        lines = []
+        for name, function in self.model.sheet.formula.functions.items():
+            if function.shape is None:
+                text = f"{name} is any differentiable function, applied to each element; {name}' is its derivative"
+            else:
+                gives = f"an array {_shape(function.shape)}" if function.shape else "a number"
+                text = f"{name} is any differentiable function that gives {gives}; d{name}_k is its derivative by "
+                text += "its k-th argument"
+            lines += filled(text + ".", 2)
+        return lines
+
+    def value(self, expr: Expr | None) -> str:
+        """`= [1, 2]`, where there are numbers."""
+        figures = self.model.figures
+        if figures is None or expr is None:
+            return ""
+        exact = figures.exact(expr)
+        return ("= " if exact else "~ ") + flat_array(figures.value(expr), text_number(exact))
+
+    def lines(self, lines: Iterable[Line]) -> list[str]:
+        """`(3'a) W2_bar <- outer(o_bar, h)   (q, h)`, numbers below."""
+        found: list[str] = []
+        for line in lines:
+            body = f"{line.left} {line.sign} {self.right(line.terms, line.role == 'primal')}"
+            shape = _shape(self.model.shapes.get(line.left, ()))
+            tag = f"({line.tag})" if line.tag else ""
+            start = f"{tag:<{_TAG - 1}} {body}" if len(tag) < _TAG else f"{tag} {body}"
+            one = f"{start:<{_COLUMN}}  {shape}"
+            found += [one.rstrip()] if len(one) <= WIDTH else filled(f"{start}  {shape}", _TAG + 4, 0)
+            number = self.value(line.value)
+            found += filled(number, _TAG + 4, _TAG + 2) if number else []
+        return found
+
+    def right(self, terms: Sequence[Expr], typed: bool = False) -> str:
+        """A sum of terms."""
+        parts = [TEXT(term) if typed else self.marks.matrix(term) for term in terms]
+        return parts[0] + "".join(f" - {part[1:]}" if part.startswith("-") else f" + {part}" for part in parts[1:])
+
+    # -- sections -----------------------------------------------------------------------------------------------------
+
+    def rules(self) -> list[str]:
+        """Every kind of step once."""
+        found: list[str] = []
+        for item in Rules(self.locals, self.model.output).items():
+            tags = ", ".join(f"({tag})" for tag in item.tags)
+            found += ["", *filled(f"{item.title}, for {item.example}; {tags}", 4, 2)]
+            if item.words:
+                found += filled(item.words, 4)
+            for line in item.lines:
+                sign = "=" if line.whole else "<-"
+                if line.chain:
+                    found += filled(f"{line.chain[0]} {sign} {' = '.join(line.chain[1:])}", 10, 6)
+                found += filled(f"hence {line.left} {sign} {line.right}", 12, 8)
+        return found[1:]
+
+    def local_lines(self) -> list[str]:
+        """Local derivatives with their shapes."""
+        found: dict[str, None] = {}
+        for primal, send in self._sends():
+            for line in self._local(primal, send):
+                found.setdefault(line)
+        return list(found)
+
+    def _sends(self) -> list[tuple[Step, Step]]:
+        by: dict[str, list[Step]] = {}
+        for step in self.model.backward:
+            if step.of is not None and step.receiver is not None:
+                by.setdefault(step.of, []).append(step)
+        return [(primal, send) for primal in self.model.primal for send in by.get(primal.name, [])]
+
+    def _local(self, primal: Step, send: Step) -> list[str]:
+        assert send.receiver is not None
+        k, local = self.locals.operand(send), self.locals.partial(send)
+        inside = self.model.shapes[send.receiver]
+        shape = (
+            _shape(primal.shape or inside)
+            if not primal.shape or not inside
+            else f"{_shape(primal.shape)} x {_shape(inside)}"
+        )
+        marks = self.marks
+        matrix = self.locals.matrix(primal, k, local)
+        element = None if matrix is not None else self.locals.element(primal, k, local)
+        if matrix is not None:
+            body = f"{marks.partial(primal.name, send.receiver)} = {marks.matrix(matrix)}"
+        elif element is not None:
+            left = marks.partial(marks.entry(primal.name, element.out), marks.entry(send.receiver, element.inside))
+            deltas = [marks.delta(a, b) for a, b in element.deltas]
+            body = f"{left} = {marks.total(element.summed, marks.times([*deltas, *element.body({})]))}"
+        else:
+            body = f"{marks.partial(primal.name, send.receiver)}: see the rule"
+        tag = f"({primal.label})"
+        one = f"{tag:<{_TAG - 1}} {body}"
+        one = f"{one:<{_COLUMN}}  {shape}"
+        return [one.rstrip()] if len(one) <= WIDTH else filled(f"{tag:<{_TAG - 1}} {body}  {shape}", _TAG + 4, 0)
+
+    def _by(self) -> Any:
+        bars = {bar: f"({self.marks.partial(self.model.output, name)})" for name, bar in self.model.bars.items()}
+        return replace(self.marks, printer=replace(TEXT, names=bars))
+
+    def collected(self) -> list[str]:
+        """The reverse sweep with what is trivial put in."""
+        marks, found = self._by(), []
+        for name, terms in self.model.collected.items():
+            if name == self.model.output:
+                continue
+            parts = [marks.matrix(term) for term in terms]
+            right = parts[0] + "".join(f" - {p[1:]}" if p.startswith("-") else f" + {p}" for p in parts[1:])
+            text = f"{marks.partial(self.model.output, name)} = {right}"
+            shape = _shape(self.model.shapes[name])
+            one = f"  {text:<{_COLUMN - 2}}  {shape}"
+            found += [one.rstrip()] if len(one) <= WIDTH else filled(f"{text}  {shape}", 6, 2)
+        return found
+
+    def result(self) -> list[str]:
+        """The gradient, variable by variable, with its shape and numbers."""
+        found = []
+        for name in self.model.tape.wrt:
+            bar = self.model.bars.get(name)
+            shape = self.model.shapes[name]
+            right = bar or (f"zeros({shape_text(shape)})" if shape else "0")
+            text = f"{self.marks.partial(self.model.output, name)} = {right}"
+            found += filled(f"{text:<{_COLUMN - 2}}  {_shape(shape)}", 6, 2)
+            number = self.value(Name(bar)) if bar else ""
+            found += filled(number, 8, 6) if number else []
+        return found
+
+    def chains(self) -> list[str]:
+        """Products of partial derivatives, then what each factor is."""
+        paths = Paths(self.locals, self.model.output, self.model.tape.wrt)
+        found: list[str] = []
+        factors: dict[str, None] = {}
+        if paths.is_long:
+            return filled(f"There are {len(paths.edges)} factors, too many to be written out here.", 2)
+        for name in paths.named:
+            left = f"delta_{name} = {self.marks.partial(self.model.output, name)}"
+            found += filled(f"{left} = {self._sum(paths.sum_of(name), factors)}", 6, 2)
+        for name in paths.wanted:
+            if name == self.model.output:
+                continue
+            left, total, full = self.marks.partial(self.model.output, name), paths.sum_of(name), paths.full(name)
+            if full is None:
+                found += filled(f"There are {paths.counts[name]} paths to {name}; what they share is named.", 2)
+            elif any(chain.start is not None for chain in total.chains):
+                shown = " + ".join(" * ".join(self.marks.partial(e.of, e.by) for e in edges) for edges in full)
+                found += filled(f"{left} = {shown}", 6, 2)
+            found += filled(f"{left} = {self._sum(total, factors)}", 6, 2)
+        return [*found, "", "  where", *factors]
+
+    def _sum(self, total: Sum, factors: dict[str, None]) -> str:
+        shown = []
+        for chain in total.chains:
+            parts = [] if chain.start is None else [f"delta_{chain.start}"]
+            parts += [self.marks.partial(edge.of, edge.by) for edge in chain.edges]
+            shown.append(" * ".join(parts))
+            for edge in chain.edges:
+                for line in self._factor(edge):
+                    factors.setdefault(line)
+        return " + ".join(shown) + (" + ..." if total.more else "")
+
+    def _factor(self, edge: Edge) -> list[str]:
+        primal = self.locals.primal[edge.of]
+        found = [self.locals.factor(primal, self.locals.operand(send), send.local) for send in edge.sends]
+        left = self.marks.partial(edge.of, edge.by)
+        if any(each is None for each in found):
+            return filled(f"{left}: see the rule", 8, 4)
+        kept = [each for each in found if each is not None]
+        shape = shape_of(kept[0], self.model.shapes) or primal.shape or self.model.shapes[edge.by]
+        text = " + ".join(self.marks.matrix(each) for each in kept)
+        lines = filled(f"{left}: {text:<{_COLUMN - 14}}  {_shape(shape)}", 8, 4)
+        number = self.value(kept[0]) if len(kept) == 1 and text != "1" else ""
+        return lines + (filled(number, 10, 8) if number else [])
+
+    def check(self) -> list[str]:
+        """The finite-difference table."""
+        lines = []
+        for line in self.model.check:
+            for k, (place, *pair) in enumerate(line.samples):
+                index = f"[{','.join(str(p + 1) for p in place)}]" if place else ""
+                numbers = [_figure(Figure(value, False, CHECK_DIGITS)) for value in pair]
+                start = f"{line.name}{index}"
+                if len(start) > 16:
+                    lines += filled(start, 2, 2)
+                    start = ""
+                relative = "< 1e-6" if line.relative < CHECK_NOISE else f"{line.relative:.1e}"
+                shown = relative if k == len(line.samples) - 1 else ""
+                lines.append(f"  {start:<16}  {numbers[0]:>18}  {numbers[1]:>18}  {shown:>10}".rstrip())
+        return lines
+
+
+def _figure(figure: Figure) -> str:
+    digits, power = decimal(figure.value, figure.exact, figure.digits)
+    return digits if power == 0 else f"{digits}e{power}"
+
+
+def _shape(shape: Shape) -> str:
+    return shape_text(shape) if shape else "scalar"
+
+
+def _typed(expr: Expr, model: ArrayModel) -> str:
+    formula = model.sheet.formula
+    helpers = {**formula.helpers, **formula.functions}
+    return TEXT.with_helpers(helpers)(expr) if helpers else formula_text(expr, formula)
+
+
+__all__ = ["ArrayText"]

@@ -1,0 +1,58 @@
+"""What modules for scalars and for arrays have in common: numbers, parameters, what is returned, the header."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from symdiff.expr import Number
+from symdiff.formula import Input
+from symdiff.render.names import PYTHON_RESERVED, mangled
+from symdiff.render.printer import plain_number
+from symdiff.shapes import described
+
+COMMENT_COLUMN = 44
+LINE = 100  # characters of a statement before it is broken
+
+
+def python_number(number: Number, alone: bool) -> str:
+    """Whole numbers are written short inside arithmetic; alone, as an argument, with a point, so that no array of
+    integers arises.
+    """
+    if not math.isfinite(number.value):
+        return "-np.inf" if number.value == -math.inf else f"np.{number.value}"
+    if number.symbol is not None or alone:
+        return repr(number.value)
+    return plain_number(number)
+
+
+def returned(value: str, gradients: list[str], width: int = LINE) -> str:
+    """What `gradient` returns; one derivative a line where one line cannot hold them."""
+    line = f"{value}, Gradient({', '.join(gradients)})"
+    if len(line) <= width:
+        return line
+    return f"{value}, Gradient(\n" + "".join(f"        {gradient},\n" for gradient in gradients) + "    )"
+
+
+def described_input(given: Input) -> str:
+    """A line of the header: `X: n x 3 matrix, variable`."""
+    kind = "constant" if given.constant else "variable"
+    default = "" if given.default is None else f", {given.default!r} unless given"
+    return f"{given.name}: {described(given.shape)}, {kind}{default}"
+
+
+def signature(inputs: Iterable[Input], names: Mapping[str, str]) -> str:
+    """Parameters with the defaults that Python allows, which are those at the end."""
+    parts: list[str] = []
+    for given in reversed(list(inputs)):
+        optional = given.default is not None and all("=" in part for part in parts)
+        parts.append(f"{names[given.name]}={given.default!r}" if optional else names[given.name])
+    return ", ".join(reversed(parts))
+
+
+def fields(wrt: Iterable[str]) -> list[str]:
+    """Fields of the named tuple of derivatives."""
+    return list(mangled(wrt, PYTHON_RESERVED - {"value", "gradient"}).values())
+
+
+__all__ = ["COMMENT_COLUMN", "LINE", "described_input", "fields", "python_number", "returned", "signature"]
