@@ -266,7 +266,7 @@ class _Reverse:
 
     def _partials(self, step: Step) -> Expr | None:
         """Partials of a reduction, by element; what mixes elements has none to show."""
-        entry = ARRAYS[step.op] if step.op in ARRAYS else None
+        entry = ARRAYS.get(step.op)
         return fold(entry.local(self._rule(step))) if entry is not None and entry.local is not None else None
 
     def _hold(self, mask: _Mask | None) -> Iterator[Step]:

@@ -286,7 +286,8 @@ def _point(text: str | None) -> dict[str, Any] | None:
         value = _value(number) if equals else None
         if value is None:
             raise click.UsageError(
-                f"--at: expected NAME=NUMBER or NAME=[NUMBER, ...] with matrices as [[...], [...]], found {item.strip()!r}"
+                "--at: expected NAME=NUMBER or NAME=[NUMBER, ...] with matrices as [[...], [...]], "
+                f"found {item.strip()!r}"
             )
         if name in values:
             raise click.UsageError(f"--at: {name!r} is given twice")

@@ -85,7 +85,7 @@ class Form:
                 matrices), outer, hadamard (the sum over all axes of an elementwise product), or einsum: none of these
     order       which operand comes first, which second
     transposed  for a product, whether each operand (in the new order) is transposed (its last two axes)
-    axes        for a sum, the axes summed over; for a transpose, the permutation; for a broadcast, the axes of the result
+    axes        for a sum, the axes summed over; for a transpose, the permutation; for a broadcast, those of the result
                 that the operand has
     keepdims    for a sum, whether summed axes stay as axes of size 1
     batch       for a product, the number of leading axes that go along

@@ -24,8 +24,8 @@ _CONSTANT_SHOWN = 16  # nodes; a longer constant is shown as its value
 
 
 def linearize(formula: FormulaData) -> Tape:
-    """The tape of `formula`; raises DomainError for `log(-1)` and the like, ShapeError where shapes do not fit (with the
-    line, both shapes and the axis), UnsupportedError beyond the step limit.
+    """The tape of `formula`; raises DomainError for `log(-1)` and the like, ShapeError where shapes do not fit (with
+    the line, both shapes and the axis), UnsupportedError beyond the step limit.
     """
     return _Linearizer(formula).tape()
 

@@ -64,7 +64,8 @@ def directional(
     """Derivative of `expr` in the direction `dots` (variable -> name of its tangent), as one expression of the same
     shape; 0 where it is constant.
 
-    `shapes` are those of the names; names left out are scalars. `value` is the name that holds the value of the whole expression, so that rules over the output need not repeat it.
+    `shapes` are those of the names; names left out are scalars. `value` is the name that holds the value of the whole
+    expression, so that rules over the output need not repeat it.
     """
 
     def leaf(part: Expr) -> tuple[Expr, Expr, Shape]:

@@ -68,7 +68,7 @@ class Step:
 
     @property
     def op(self) -> str:
-        """Name of the outermost op (of a contraction the familiar one), `constant` or `identity` where there is none."""
+        """Name of the outermost op (of a contraction the familiar one); `constant`, `identity` where there is none."""
         if isinstance(self.expr, Name):
             return "identity"
         if not isinstance(self.expr, Call):

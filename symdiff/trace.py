@@ -22,7 +22,6 @@ from symdiff.ops.evaluate import evaluate
 from symdiff.shapes import shape_text
 from symdiff.tape import ADJOINT, SHARED, Step, Tape
 
-
 Value = Any  # a float for a scalar, else an array; which of the two is known by the step's shape alone
 
 
@@ -233,7 +232,9 @@ def _array(given: Input, value: Any) -> np.ndarray:
     try:
         array = np.array(value)
     except ValueError:
-        raise ShapeError(f"at: {given.name} is ragged; it must be an array of shape {shape_text(given.shape)}") from None
+        raise ShapeError(
+            f"at: {given.name} is ragged; it must be an array of shape {shape_text(given.shape)}"
+        ) from None
     if array.dtype.kind not in "iuf" and array.size:
         raise ShapeError(f"at: {given.name} must hold real numbers, not {array.dtype}")
     if array.ndim != len(given.shape):
@@ -257,7 +258,8 @@ def _sizes(tape: Tape, values: Mapping[str, Value]) -> dict[str, int]:
                 raise ShapeError(f"{here} and not {wanted}; it is declared {shape_text(given.shape)}")
             other, place = origin[size]
             raise ShapeError(
-                f"{here}, and {other} has shape {np.shape(values[other])}: dimension {size} is {wanted} by its axis {place}"
+                f"{here}, and {other} has shape {np.shape(values[other])}: dimension {size} is {wanted} by its axis "
+                f"{place}"
             )
     return sizes
 

@@ -13,7 +13,17 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "symdiff"
 
-DATA = ("errors", "reserved", "expr", "shapes", "einstein", "ops", "formula", "tape", "trace")  # each imports only what stands left of it
+DATA = (
+    "errors",
+    "reserved",
+    "expr",
+    "shapes",
+    "einstein",
+    "ops",
+    "formula",
+    "tape",
+    "trace",
+)  # each imports only what stands left of it
 STAGES = ("frontend", "linearize", "adjoint", "tangent", "passes", "render", "build", "verify")
 
 

@@ -37,7 +37,9 @@ def order_products(tape: Tape) -> Tape:
     return replace(tape, steps=tuple(kept.values()))
 
 
-def _ordered(step: Step, kept: dict[str, Step], uses: Counter[str], shapes: dict[str, Shape], namer: Namer) -> list[Step]:
+def _ordered(
+    step: Step, kept: dict[str, Step], uses: Counter[str], shapes: dict[str, Shape], namer: Namer
+) -> list[Step]:
     expr = step.expr
     if not isinstance(expr, Call) or expr.op != "contract" or len(expr.args) > 2:
         return [step]
@@ -45,9 +47,8 @@ def _ordered(step: Step, kept: dict[str, Step], uses: Counter[str], shapes: dict
     if not inner or len(args) < 2:
         return [step]
     known = [shape_of(arg, shapes) for arg in args]
-    before = _cost(expr.options[0], expr.args, shapes) + sum(
-        _cost(part.options[0], part.args, shapes) for part in (kept[name].expr for name in inner) if isinstance(part, Call)
-    )
+    parts = [expr, *(kept[name].expr for name in inner)]
+    before = sum(_cost(part.options[0], part.args, shapes) for part in parts if isinstance(part, Call))
     path, cost = _path(spec, known)
     if cost > _GAIN * before:
         return [step]

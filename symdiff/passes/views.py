@@ -48,9 +48,9 @@ def inline_transposes(tape: Tape) -> Tape:
     for step in tape.steps:
         steps += elementary(replace(step, expr=bottom_up(step.expr, lambda leaf: leaf, node)), shapes, namer)
         expr = steps[-1].expr
-        if isinstance(expr, Call) and expr.op == "contract" and isinstance(expr.args[0], Name):
-            if familiar(expr.options[0]).kind in _VIEWS:
-                views[step.name] = expr
+        of_a_name = isinstance(expr, Call) and expr.op == "contract" and isinstance(expr.args[0], Name)
+        if isinstance(expr, Call) and of_a_name and familiar(expr.options[0]).kind in _VIEWS:
+            views[step.name] = expr
     return replace(tape, steps=tuple(steps))
 
 
@@ -104,7 +104,7 @@ def _contracted(typed: Call, args: list[tuple[Expr, Shape, Shape]]) -> Expr:
             continue
         spread = fitted(arg, have, want)
         assert isinstance(spread, Call)
-        if not isinstance(made, Call) or made.op != "contract" or len(made.args) <= place:  # it became something simpler
+        if not isinstance(made, Call) or made.op != "contract" or len(made.args) <= place:  # it became simpler
             return typed.over(fitted(arg, have, want) for arg, want, have in args)
         made = substituted(made.options[0], made.args, place, spread)
     if isinstance(made, Call) and made.op == "contract" and familiar(made.options[0]).kind == "broadcast":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from symdiff.expr import Expr, Name
+from symdiff.expr import Expr, Name, is_constant
 from symdiff.render.array_paths import Chain, Edge, Paths, Sum
 from symdiff.render.array_people import tidy
 from symdiff.render.array_signs import WIDE, packed
@@ -108,7 +108,7 @@ class ChainWriter:
         shown = " + ".join(self.page.printer(each) for each in factors if each is not None)
         own = self.page.printer.shaped(factor).shape
         shape = self._below(own or primal.shape or self.page.model.shapes[edge.by])
-        value = self._small_value(factor) if len(factors) == 1 and shown != "1" else ""
+        value = self._small_value(factor) if len(factors) == 1 and not is_constant(factor) else ""
         if width(shown) > _LONGEST:
             shown = ""
         return _underbraced(text, [part for part in (shown, value, shape) if part], self.page.flat)

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from symdiff.render.array_chains import ChainWriter
-from symdiff.render.array_figures import flat_array, latex_number
 from symdiff.render.array_grids import GridWriter
 from symdiff.render.array_model import ArrayModel, Check, CheckLine
 from symdiff.render.array_page import ArrayPage
@@ -113,7 +112,7 @@ def _context(model: ArrayModel, page: ArrayPage, escape: Any) -> dict[str, Any]:
         "has_vectors": any(len(given.shape) == 1 for given in model.tape.inputs),
         "has_stacks": any(len(step.shape) > 2 for step in model.tape.steps),
         "has_indicators": _INDICATOR.search(content) is not None,
-        "definitions": latex_definitions(content),
+        "definitions": latex_definitions(content, page.marks.kronecker),
         "has_logarithm": r"\log" in content,
         "forward": forward,
         "rules": [rule | {"title": _capital(escape(rule["title"])), "words": escape(rule["words"])} for rule in rules],
@@ -168,10 +167,7 @@ def _cells(page: ArrayPage, lines: Any) -> list[tuple[str, str, str, str]]:
         sign = r"\leftarrow" if line.sign == "<-" else "="
         body = f"{page.names[line.left]} {sign} {' '.join(page.right(line, 1e9))}"
         shape = page.shape(page.model.shapes.get(line.left, ()))
-        figures, number = page.model.figures, ""
-        if figures is not None and line.value is not None:
-            exact = figures.exact(line.value)
-            number = ("= " if exact else r"\approx ") + flat_array(figures.value(line.value), latex_number(exact))
+        number = "" if line.value is None else page.flat_value(line.value)
         found.append((f"({line.tag})" if line.tag else "", body, shape, number))
     return found
 

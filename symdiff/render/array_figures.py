@@ -14,8 +14,8 @@ import numpy as np
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up
 from symdiff.ops import ARRAYS
+from symdiff.render.array_signs import wide
 from symdiff.render.figures import DIGITS, decimal, is_exact, rational_rule
-from symdiff.render.latex_lines import width
 from symdiff.render.mathematics import signed
 from symdiff.trace import Trace
 
@@ -136,20 +136,20 @@ def latex_array(value: Any, exact: bool, room: float, small: bool = False) -> st
         return spell(float(array), DIGITS if not small else 4)
     if array.size == 0:
         return r"\text{(no elements)}"
-    for most in (MOST, 4, 3, 2):
+    for slices, most in ((2, MOST), (2, 4), (2, 3), (1, 4), (1, 3), (1, 2)):
         for digits in (4,) if small else (DIGITS, 6, 5, 4):
-            text = _latex_shown(array, spell, digits, most, small)
-            if width(text) <= room:
+            text = _latex_shown(array, spell, digits, most, small, slices)
+            if wide(text) <= room:
                 return text
     return text
 
 
-def _latex_shown(array: np.ndarray, spell: Spell, digits: int, most: int, small: bool) -> str:
+def _latex_shown(array: np.ndarray, spell: Spell, digits: int, most: int, small: bool, slices: int) -> str:
     if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1 != array.shape[0]):
         cells = _cut([spell(float(x), digits) for x in array.ravel()], r"\ldots", most)
         return f"({', '.join(cells)})" + r"^{\top}"
     if array.ndim > 2:
-        inside = [_latex_shown(part, spell, digits, most, small) for part in _some(array)]
+        inside = [_latex_shown(part, spell, digits, most, small, slices) for part in array[:slices]]
         dots = [r"\ldots"] if len(array) > len(inside) else []
         return r"\left[" + r", \; ".join([*inside, *dots]) + r"\right]"
     rows = [_cut([spell(float(x), digits) for x in row], r"\cdots", most) for row in array]
@@ -160,10 +160,6 @@ def _latex_shown(array: np.ndarray, spell: Spell, digits: int, most: int, small:
     if small:
         return rf"\left(\begin{{smallmatrix}} {body} \end{{smallmatrix}}\right)"
     return rf"\begin{{pmatrix}} {body} \end{{pmatrix}}"
-
-
-def _some(array: np.ndarray) -> list[np.ndarray]:
-    return list(array[:2])
 
 
 def _cut(cells: list[str], dots: str, most: int) -> list[str]:

@@ -11,8 +11,7 @@ import numpy as np
 from symdiff.expr import Call, Expr, Name, Number
 from symdiff.ops.core import POWER
 from symdiff.render.array_elements import Elements, element_name, is_small, symbols_of
-from symdiff.render.array_signs import WIDE, packed
-from symdiff.render.latex_lines import width
+from symdiff.render.array_signs import WIDE, packed, wide
 from symdiff.render.mathematics import MathPrinter
 
 if TYPE_CHECKING:
@@ -80,9 +79,9 @@ class GridWriter:
                 cells[place] = text
             left = self.page.partial(self.page.model.output, name)
             shown, right = self._grid(cells, str), self._grid(array, printer)
-            if width(left + shown + right) + 50 <= WIDE:
+            if wide(left + shown + right) + 50 <= WIDE:
                 found.append(f"{left} &= {shown} = {right}")
-            elif width(left + right) + 30 <= WIDE:
+            elif wide(left + right) + 30 <= WIDE:
                 found.append(f"{left} &= {right}")
         return found
 
@@ -124,9 +123,9 @@ class GridWriter:
             return f"{left} &= {own}"
         formulas = self._grid(array, printer)
         middle = f"{own} {sign} " if self.page.model.shapes[name] else ""
-        if width(left + middle + formulas) + 40 <= WIDE:
+        if wide(left + middle + formulas) + 40 <= WIDE:
             return f"{left} &= {middle}{formulas}" if middle else f"{left} &{sign} {formulas}"
-        if width(left + formulas) + 30 <= WIDE:
+        if wide(left + formulas) + 30 <= WIDE:
             return f"{left} &{sign} {formulas}"
         return ""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from symdiff.einstein import UNIT, Spec, familiar
-from symdiff.expr import ONE_NUMBER, Call, Expr, Name, Number, call, names
+from symdiff.expr import ONE_NUMBER, ZERO_NUMBER, Call, Expr, Name, Number, call, names
 from symdiff.ops import ARRAYS
 from symdiff.ops.array_core import Rule, contraction, fitted
 from symdiff.ops.evaluate import fold
@@ -49,6 +49,9 @@ class Locals:
         """The local derivative of an elementwise step; None for one that mixes elements."""
         assert send.of is not None
         expr = self.primal[send.of].expr
+        if isinstance(expr, Call) and expr.op == "where":
+            sides = (ONE_NUMBER, ZERO_NUMBER) if self.operand(send) == 1 else (ZERO_NUMBER, ONE_NUMBER)
+            return call("where", expr.args[0], *sides)
         return send.local if not isinstance(expr, Call) or expr.op not in ARRAYS else None
 
     def element(self, primal: Step, k: int, local: Expr | None) -> Element | None:
@@ -222,12 +225,12 @@ class Locals:
         shapes = tuple(self.shape(arg) for arg in primal.expr.args)
         found = ARRAYS[primal.expr.op].adjoint(Rule(primal.expr, shapes, primal.shape, Name(primal.name)), k, bar)
         assert found is not None
-        return tidy(fold(found), self.shapes)
+        return tidy(nicer(fold(found), self.primal), self.shapes)
 
     def factor(self, primal: Step, k: int, local: Expr | None) -> Expr | None:
         """The local derivative as a factor of a product: phi'(z), W_2, 2 t, 1; None where it is none."""
         if local is not None:
-            return tidy(nicer(local, self.primal), self.shapes)
+            return product_of(tidy(nicer(local, self.primal), self.shapes), self.shapes).expr
         assert isinstance(primal.expr, Call)
         op = primal.expr.op
         if op == "apply":

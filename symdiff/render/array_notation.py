@@ -13,7 +13,7 @@ from functools import reduce
 from typing import Any
 
 from symdiff.einstein import UNIT
-from symdiff.expr import Call, Expr, Name, Number, bottom_up
+from symdiff.expr import ONE_NUMBER, ZERO_NUMBER, Call, Expr, Name, Number, bottom_up
 from symdiff.ops import ARRAYS
 from symdiff.ops.core import ADD, ATOM, MUL, NEG, POWER, latex_function
 from symdiff.ops.infer import call_shape
@@ -90,6 +90,8 @@ class MatrixPrinter(MathPrinter):
             text, strength = WRITERS[call.op](self, call, args)
             return Piece(text, strength, shape)
         shape = reduce(broadcast, (arg.shape for arg in args), ())
+        if call.op == "where" and self.constants and call.args[1:] == (ZERO_NUMBER, ONE_NUMBER):
+            return Piece(self.condition(call.args[0], False), ATOM, shape)
         writer = _ELEMENTWISE.get(call.op)
         found = writer(self, call, args, shape) if writer is not None else None
         if found is None:

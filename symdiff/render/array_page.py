@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from symdiff.expr import Call, Expr, Name
-from symdiff.ops.core import ADD, MUL
-from symdiff.render.array_figures import latex_array
+from symdiff.ops.core import ADD, MUL, NEG
+from symdiff.render.array_figures import flat_array, latex_array, latex_number
 from symdiff.render.array_local import Locals
 from symdiff.render.array_marks import LatexMarks
 from symdiff.render.array_model import ArrayModel, Line
 from symdiff.render.array_notation import MatrixPrinter
 from symdiff.render.array_rules import RuleItem, Rules
-from symdiff.render.array_signs import WIDE, free_letters, packed, shape_latex
+from symdiff.render.array_signs import JUXT, WIDE, free_letters, packed, shape_latex, wide
 from symdiff.render.latex_lines import TAG_WIDTH, TEXT_WIDTH, width
 from symdiff.render.latex_names import LONGEST, Symbol, symbols
 from symdiff.render.latex_notation import INDENT, tagged
@@ -86,9 +86,19 @@ class ArrayPage:
         figures = self.model.figures
         if figures is None or expr is None:
             return ""
+        if self.flat:
+            return self.flat_value(expr)
         exact = figures.exact(expr) and not (small and _is_long(figures.value(expr)))
         sign = "=" if exact else r"\approx"
         return f"{sign} {latex_array(figures.value(expr), exact, room, small)}"
+
+    def flat_value(self, expr: Expr) -> str:
+        """The same on one line, for the cells of a table."""
+        figures = self.model.figures
+        if figures is None:
+            return ""
+        exact = figures.exact(expr)
+        return ("= " if exact else r"\approx ") + flat_array(figures.value(expr), latex_number(exact))
 
     # -- breaking -----------------------------------------------------------------------------------------------------
 
@@ -99,20 +109,25 @@ class ArrayPage:
             return [text]
         if expr.op in ("add", "sub"):
             return packed(list(_terms(printer, expr)), room)
-        if expr.op == "neg":
+        if expr.op == "neg" and printer.piece(expr.args[0])[1] >= MUL:
             inside = self.broken(printer, expr.args[0], room - 15)
-            return [f"-{inside[0]}", *inside[1:]] if _binds(printer, expr.args[0]) >= MUL else [text]
+            return [f"-{inside[0]}", *inside[1:]]
         if expr.op == "mul":
-            shapes = [printer.shaped(arg).shape for arg in expr.args]
-            pieces = [printer.piece(arg) for arg in expr.args]
-            left, right = (bracketed(t) if strength < MUL else t for t, strength in pieces)
-            if all(shapes):
-                head = self.broken(printer, expr.args[0], room) if pieces[0][1] >= MUL else [left]
-                return [
-                    *head[:-1],
-                    *packed([head[-1], rf"\odot {bracketed(right) if strength_low(pieces[1]) else right}"], room),
-                ]
+            return self._broken_product(printer, expr, room)
         return [text]
+
+    def _broken_product(self, printer: MatrixPrinter, expr: Call, room: float) -> list[str]:
+        front, behind = expr.args
+        if not printer.shaped(front).shape:  # a number in front
+            shown = printer.at(printer.shaped(front), JUXT)
+            inside = self.broken(printer, behind, room - width(shown))
+            return [rf"{shown} \, {inside[0]}", *inside[1:]] if printer.piece(behind)[1] >= MUL else [printer(expr)]
+        shape, factors = printer.shaped(expr).shape, [behind]
+        while isinstance(front, Call) and front.op == "mul" and all(printer.shaped(arg).shape for arg in front.args):
+            factors.append(front.args[1])
+            front = front.args[0]
+        parts = [printer.stretched(printer.shaped(factor), shape, NEG) for factor in (front, *reversed(factors))]
+        return packed([parts[0], *(rf"\odot {part}" for part in parts[1:])], room)
 
     def joined(self, printer: MatrixPrinter, terms: Sequence[Expr], room: float) -> list[str]:
         """A sum of terms on as many lines as it needs."""
@@ -139,7 +154,7 @@ class ArrayPage:
         beside = max(map(width, shapes), default=0) + 25
         rights = [self.right(line, room) for line in lines]
         fitting = [width(right[0]) for right in rights if len(right) == 1 and width(right[0]) + beside <= room]
-        limit = max(fitting, default=0)
+        limit = _column(fitting)
         found = []
         for line, left, right, shape in zip(lines, lefts, rights, shapes, strict=True):
             tag = rf" \tag{{{tagged(line.tag)}}}" if line.tag else ""
@@ -147,7 +162,7 @@ class ArrayPage:
             start = f"{left} &{sign} "
             number = self.value(line.value, room - 30)
             narrow = len(right) == 1 and width(right[0]) <= limit
-            if narrow and number and limit + beside + width(number) + 20 <= room:
+            if narrow and number and limit + beside + wide(number) + 20 <= room:
                 shape, number = rf"{shape} &\quad& {number}", ""
             rows = self._rows(start, right, shape, tag, narrow, room - beside)
             if number:
@@ -210,10 +225,11 @@ class ArrayPage:
         """The rules, each with its rows."""
         found = []
         for item in Rules(self.locals, self.model.output).items():
+            example = " and ".join(f"${each}$" for each in item.examples)
+            tags = ", ".join(f"({tag})" for tag in item.tags)
             found.append({
-                "title": item.title, "example": item.example, "tags": ", ".join(f"({tag})" for tag in item.tags),
-                "several": len(item.tags) > 1, "words": item.words, "rows": self._rule_rows(item),
-                "flat": self._flat_rules(item),
+                "title": item.title, "example": example, "tags": tags, "several": len(item.tags) > 1,
+                "words": item.words, "rows": self._rule_rows(item), "flat": self._flat_rules(item),
             })  # fmt: skip
         return found
 
@@ -292,10 +308,11 @@ class ArrayPage:
         ]
         room = WIDE - max((width(left) for left, *_ in entries), default=0) - 20
         beside = max((width(shape) for *_, shape in entries), default=0) + 25
+        rights = [self.joined(printer, terms, room) for _, terms, _ in entries]
+        limit = _column([width(rows[0]) for rows in rights if len(rows) == 1 and width(rows[0]) + beside <= room])
         lines = []
-        for left, terms, shape in entries:
-            rows = self.joined(printer, terms, room)
-            if len(rows) == 1 and width(rows[0]) + beside <= room:
+        for (left, _, shape), rows in zip(entries, rights, strict=True):
+            if len(rows) == 1 and width(rows[0]) <= limit:
                 lines.append(rf"{left} &= {rows[0]} &\qquad& {shape}")
                 continue
             rows = [rows[0], *(rf"\qquad {{}} {row}" for row in rows[1:])]
@@ -347,6 +364,14 @@ def _is_long(value: Any) -> bool:
     return any(len(repr(float(x)).removesuffix(".0")) > _SHORT_NUMBER for x in np.ravel(value))
 
 
+def _column(widths: list[float]) -> float:
+    """Width of a column: as wide as most need; a few long lines do not push the rest out."""
+    if not widths:
+        return 0.0
+    most = sorted(widths)[(len(widths) - 1) * 17 // 20]
+    return max(widths) if max(widths) <= 1.4 * most + 30 else most
+
+
 def kind_of(shape: Shape) -> str:
     """What people call a thing of this shape."""
     if not shape:
@@ -356,15 +381,6 @@ def kind_of(shape: Shape) -> str:
     if len(shape) == 2:
         return "column" if shape[1] == 1 and shape[0] != 1 else "row" if shape[0] == 1 and shape[1] != 1 else "matrix"
     return "array"
-
-
-def strength_low(piece: tuple[str, int]) -> bool:
-    """Whether a factor of an elementwise product needs brackets."""
-    return piece[1] <= MUL + 2 and piece[1] > ADD
-
-
-def _binds(printer: MatrixPrinter, expr: Expr) -> int:
-    return printer.piece(expr)[1]
 
 
 def _terms(printer: MatrixPrinter, expr: Call) -> list[str]:

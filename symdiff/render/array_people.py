@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from symdiff.einstein import UNIT, Spec, familiar, merged, renamed
 from symdiff.expr import ONE_NUMBER, ZERO_NUMBER, Call, Expr, Name, Number, bottom_up, call, substitute, walk
+from symdiff.ops import COMPARE_OPS
 from symdiff.ops.array_core import contraction, size_expr
 from symdiff.ops.infer import shape_of
 from symdiff.shapes import Shape
@@ -90,11 +91,21 @@ def product_of(expr: Expr, shapes: Shapes) -> Product:
             return above.times(below.inverse) if below.number else Product(1.0, (expr,))
         if expr.op == "contract":
             return _linear(expr, shapes)
+        if expr.op == "div":
+            return _quotient(expr, shape, shapes)
         if expr.op == "solve":
             part = product_of(expr.args[1], shapes)
             inner = expr.over((expr.args[0], _chain(list(part.arrays))))
             return Product(part.number, part.above, part.below, (inner,))
     return Product(1.0, (), (), (expr,)) if shape else Product(1.0, (expr,))
+
+
+def _quotient(expr: Call, shape: Shape, shapes: Shapes) -> Product:
+    """Something over an array, with the scalar factors in front, and 1 for what is 1 repeated."""
+    above, below = product_of(expr.args[0], shapes), expr.args[1]
+    plain = all(_is_ones(each) for each in above.arrays) and shape_of(below, shapes) == shape
+    inside = call("inverse", below) if plain else call("div", _chain(list(above.arrays)), below)
+    return Product(above.number, above.above, above.below, (inside,))
 
 
 def _linear(expr: Call, shapes: Shapes) -> Product:
@@ -292,6 +303,8 @@ def nicer(expr: Expr, primal: Mapping[str, Step]) -> Expr:
             return args[2] if isinstance(norm, Name) and _has(primal, norm.id, "norm") else made
         if old.op == "where" and args[2] == ZERO_NUMBER and args[1] != ONE_NUMBER:
             return call("mul", call("where", args[0], ONE_NUMBER, ZERO_NUMBER), args[1])
+        if old.op == "where" and args[1] == ZERO_NUMBER and args[2] != ONE_NUMBER and _is_comparison(args[0]):
+            return call("mul", call("where", args[0], ZERO_NUMBER, ONE_NUMBER), args[2])
         if old.op != "mul" or not isinstance(args[0], Name):
             return made
         step, mirrored = primal.get(args[0].id), args[1]
@@ -302,6 +315,10 @@ def nicer(expr: Expr, primal: Mapping[str, Step]) -> Expr:
         return made
 
     return bottom_up(expr, lambda leaf: leaf, node)
+
+
+def _is_comparison(expr: Expr) -> bool:
+    return isinstance(expr, Call) and expr.op in COMPARE_OPS
 
 
 def _has(primal: Mapping[str, Step], name: str, op: str) -> bool:

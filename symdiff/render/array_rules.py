@@ -42,14 +42,14 @@ class RuleItem:
     """One kind of step.
 
     title    what the kind is called
-    example  the step that the lines are written for
+    examples  the steps that the lines are written for
     tags     numbers of all steps of this kind
     words    said beside, where indices do not say it shortly
     """
 
     key: tuple[object, ...]
     title: str
-    example: str
+    examples: list[str]
     tags: list[str]
     words: str = ""
     lines: list[RuleLine] = field(default_factory=list)
@@ -113,11 +113,13 @@ class Rules:
                     item = found[kind] = self._item(kind, primal)
                 if primal.label not in item.tags:
                     item.tags.append(primal.label)
-                if (kind, part) not in done:
-                    done.add((kind, part))
-                    line = self._line(primal, send)
-                    if line not in item.lines:  # an operand twice, as in dot(a, a)
-                        item.lines.append(line)
+                if (kind, part) in done or (primal.label != item.tags[0] and kind[0] in ("add", "mul") and not kind[1]):
+                    continue
+                done.add((kind, part))
+                line, example = self._line(primal, send), self._example(primal)
+                if line not in item.lines:  # an operand twice, as in dot(a, a)
+                    item.lines.append(line)
+                    item.examples += [example] if example not in item.examples else []
         return list(found.values())
 
     def _kind(self, primal: Step, send: Step) -> tuple[tuple[object, ...], object]:
@@ -144,8 +146,10 @@ class Rules:
         title = title_of(primal, dict(self.locals.shapes))
         if len(kind) > 1 and kind[1] is True and op not in ARRAYS:
             title += ", an operand repeated"
-        example = f"{self.marks.name(primal.name)} = {self.marks.matrix(primal.expr)}"
-        return RuleItem(kind, title, example, [], WORDS.get(op, ""))
+        return RuleItem(kind, title, [], [], WORDS.get(op, ""))
+
+    def _example(self, primal: Step) -> str:
+        return f"{self.marks.name(primal.name)} = {self.marks.matrix(primal.expr)}"
 
     # -- lines --------------------------------------------------------------------------------------------------------
 

@@ -78,18 +78,25 @@ def free_letters(used: Sequence[str]) -> str:
     return "".join(c for c in "ijklpqrstuvabcmnwxyzdefghoABCDEFGHKMNPQRSTUVWXYZ" if c not in used)
 
 
+def wide(text: str) -> float:
+    """Width of mathematics in pt, with the space between the columns of its matrices."""
+    matrices: list[str] = re.findall(r"\\begin\{pmatrix\}(.*?)\\end", text, re.DOTALL)
+    gaps = sum(rows.split(r"\\")[0].count("&") for rows in matrices)
+    return width(text) + 10.0 * gaps
+
+
 def packed(parts: Sequence[str], room: float, gap: float = 0.0) -> list[str]:
     """Parts side by side as long as they fit."""
     lines: list[str] = []
     used = 0.0
     for part in parts:
-        wide = width(part) + gap
-        if lines and used + wide <= room:
+        space = wide(part) + gap
+        if lines and used + space <= room:
             lines[-1] += " " + part
-            used += wide
+            used += space
         else:
             lines.append(re.sub(r"^\\qquad ", "", part) if lines else part)
-            used = wide
+            used = space
     return lines
 
 
@@ -108,4 +115,5 @@ __all__ = [
     "packed",
     "shape_latex",
     "size_latex",
+    "wide",
 ]

@@ -145,7 +145,7 @@ class ArrayText:
         found: list[str] = []
         for item in Rules(self.locals, self.model.output).items():
             tags = ", ".join(f"({tag})" for tag in item.tags)
-            found += ["", *filled(f"{item.title}, for {item.example}; {tags}", 4, 2)]
+            found += ["", *filled(f"{item.title}, for {' and '.join(item.examples)}; {tags}", 4, 2)]
             if item.words:
                 found += filled(item.words, 4)
             for line in item.lines:

@@ -83,13 +83,12 @@ TEXT_SIGNS: tuple[tuple[str, str], ...] = (
 )
 
 
-def latex_definitions(content: str) -> list[str]:
+def latex_definitions(content: str, kronecker: bool) -> list[str]:
     """Sentences for the signs that occur in a document."""
-    found = [sentence for sign, sentence in LATEX_SIGNS if sign in content]
+    signs = [(sign, sentence) for sign, sentence in LATEX_SIGNS if kronecker or sign != r"\delta_{"]
+    found = [sentence for sign, sentence in signs if sign in content]
     if not re.search(r"\^\{-\\top\}", content):
         found = [sentence for sentence in found if "A^{-\\top}" not in sentence]
-    if r"[{:}" not in content and r"{:}" not in content:
-        found = [sentence for sentence in found if "square brackets" not in sentence]
     return found
 
 

@@ -101,6 +101,8 @@ def _transpose(p: MatrixPrinter, spec: Spec, form: Form, args: list[Piece]) -> W
 
 def _broadcast(p: MatrixPrinter, spec: Spec, form: Form, args: list[Piece]) -> Written | None:
     (arg,), shape = args, spec.shape([args[0].shape])
+    if len(shape) > 2 and arg.text == "1":
+        return rf"\mathbf{{1}}_{{{p.shape(shape)}}}", ATOM
     if len(shape) > 2:
         return rf"\operatorname{{broadcast}}_{{{p.shape(shape)}}}({arg.text})", ATOM
     if len(arg.shape) == 1 and len(shape) == 2 and form.axes == (0,):  # a column

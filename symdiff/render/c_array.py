@@ -12,13 +12,12 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from symdiff.expr import Call, walk
 from symdiff.ops.infer import shape_of
 from symdiff.ops.structure import requirements
-from symdiff.render.abstract import refuse_abstract
+from symdiff.render.c_array_cut import Piece, code_of, cut, words
 from symdiff.render.c_array_fuse import Program, fused, items_of
 from symdiff.render.c_array_helpers import NEEDS, array_helpers
 from symdiff.render.c_array_lower import Lowering
@@ -31,12 +30,11 @@ from symdiff.render.environment import render, template_root
 from symdiff.render.names import C_RESERVED, mangle, mangled
 from symdiff.shapes import Polynomial, Size, described, plus, times
 from symdiff.tape import Namer, Tape
+from symdiff.trace import refuse_abstract
 
 _MOST_PARAMETERS = 127  # what C99 promises (5.2.4.1); a formula with more has the packed interface alone
 _PARAMETERS = ("sizes", "in", "out", "workspace", "gemm")
-_LONGEST_FUNCTION, _CHUNK = 800, 250  # lines
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_LONGEST_FUNCTION = 800  # lines
 
 
 def array_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
@@ -93,15 +91,6 @@ def _helpers(body: str, function: ArrayFunction) -> list[str]:
     texts = [helper(name, function.real, function.suffix, words) for name in small]
     used = [name for name in called if name in NEEDS]
     return texts + array_helpers(used, function.real, function.suffix, f"{function.sheet.name}_gemm")
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Lines of one part of the program, with the numbers that they declare, and all that they write."""
-
-    lines: list[str]
-    declared: set[Variable]
-    written: set[Variable]
 
 
 class ArrayFunction:
@@ -161,7 +150,7 @@ class ArrayFunction:
         ]
         parts.append(Piece(results, set(), set()))
         if sum(len(piece.lines) for piece in parts) > _LONGEST_FUNCTION:
-            return self._cut(parts)
+            return [*self._cut(parts), "return 0;"]
         lines = [line for piece in parts for line in piece.lines]
         nothing = self.namer.fresh("nothing")
         dummy = [
@@ -173,7 +162,7 @@ class ArrayFunction:
 
     def _function(self, lines: list[str], checks: list[str], dummy: list[str]) -> list[str]:
         """A body with the declarations that it needs; `dummy` takes the place of a workspace that may be NULL."""
-        code = _COMMENT.sub("", "\n".join(lines))
+        code = code_of(lines)
         pointers = list(self._pointers(code))
         code = "\n".join([code, *pointers])
         sizes = list(self._sizes("\n".join([code, *checks])))
@@ -183,56 +172,30 @@ class ArrayFunction:
             dummy = []
         return [*sizes, *dummy, *pointers, *unused, *checks, "", *lines]
 
-    def _cut(self, parts: list[Piece]) -> list[str]:
-        """Functions of a few hundred lines, because compilers take more than linear time for one of many thousand.
-
-        Each finds its arrays itself; numbers that several functions use go through an array.
-        """
-        chunks: list[list[Piece]] = [[]]
-        for piece in parts:
-            if chunks[-1] and sum(len(each.lines) for each in chunks[-1]) + len(piece.lines) > _CHUNK:
-                chunks.append([])
-            chunks[-1].append(piece)
-        homes: dict[Variable, int] = {
-            variable: k for k, chunk in enumerate(chunks) for piece in chunk for variable in piece.declared
-        }
-        texts = [[line for piece in chunk for line in piece.lines] for chunk in chunks]
-        used = [set(_WORD.findall(_COMMENT.sub("", "\n".join(lines)))) for lines in texts]
-        numbers = {variable.identifier: variable for variable in homes}
-        places: dict[Variable, int] = {}
-        for k, words in enumerate(used):
-            for word in sorted(words & set(numbers)):
-                if homes[numbers[word]] != k:
-                    places.setdefault(numbers[word], len(places))
-        array = self.namer.fresh("numbers")
-        for k, (chunk, lines) in enumerate(zip(chunks, texts, strict=True)):
-            changed = {variable for piece in chunk for variable in piece.written}
-            shared = [numbers[word] for word in sorted(used[k] & set(numbers)) if numbers[word] in places]
-            loads = [
-                f"{'' if variable in changed else 'const '}{self.real} {variable.identifier} = {array}[{places[variable]}];"
-                for variable in shared
-                if homes[variable] != k
-            ]
-            stores = [
-                f"{array}[{places[variable]}] = {variable.identifier};"
-                for variable in shared
-                if homes[variable] == k or variable in changed
-            ]
-            body = self._function([*loads, *lines, *stores], [], [])
-            if not loads and not stores:
-                body.append(f"(void){array};")
+    def _cut(self, pieces: list[Piece]) -> list[str]:
+        """A body that calls functions of a few hundred lines."""
+        self.numbers = self.namer.fresh("numbers")
+        chunks, shared = cut(pieces, self.numbers, self.real)
+        for k, lines in enumerate(chunks):
+            body = self._function(lines, [], [])
+            if not any(self.numbers in line for line in lines):
+                body.append(f"(void){self.numbers};")
             self.chunks.append({"name": f"sd_{self.kind}_{k + 1}", "lines": indented(body)})
-        self.numbers = array
-        call = f"({', '.join(_PARAMETERS)}, {array});"
-        calls = [f"{self.real} {array}[{max(1, len(places))}];", *(f"{chunk['name']}{call}" for chunk in self.chunks)]
-        self.lines = sum(len(lines) for lines in texts)
+        self.lines = sum(len(lines) for lines in chunks)
         checks = list(self._checks())
-        nothing = ["if (workspace == NULL)", f"    workspace = {array};"]
-        return [*self._sizes("\n".join(checks)), *checks, calls[0], *nothing, *calls[1:], "return 0;"]
+        arguments = ", ".join([*_PARAMETERS, self.numbers])
+        return [
+            *self._sizes("\n".join(checks)),
+            *checks,
+            f"{self.real} {self.numbers}[{max(1, shared)}];",
+            "if (workspace == NULL) /* one of size 0, to which nothing can be added */",
+            f"    workspace = {self.numbers};",
+            *(f"{chunk['name']}({arguments});" for chunk in self.chunks),
+        ]
 
     def _pointers(self, code: str) -> Iterator[str]:
         """Inputs, outputs and arrays in the workspace, as far as the code uses them, in the order of the program."""
-        used = set(_WORD.findall(code))
+        used = words(code)
         for _, variable in sorted(self.order[word] for word in used if word in self.order):
             if variable.source is not None:
                 kind, end = ("*const ", "") if variable.shape else ("", "[0]")

@@ -1,4 +1,4 @@
-"""What static C functions do: reductions that are not sums, what runs along an axis, linear algebra. Means and norms."""
+"""What C functions do: reductions that are not sums, what runs along an axis, matrix functions; means and norms."""
 
 from __future__ import annotations
 

@@ -51,6 +51,8 @@ def contract(low: Lowering, call: Call, args: list[Elem], target: Target | None)
     if len(parts) > 1:
         parts = [_presummed(low, k, parts, spec.output) for k in range(len(parts))]
     wanted = [index for index in dict.fromkeys(spec.output) if index != UNIT]
+    while len(parts) > 2:
+        parts = [_joined(low, parts, wanted), *parts[2:]]
     if len(parts) == 2:
         letters = _Letters.of(parts[0].letters, parts[1].letters, wanted)
         if letters.summed and (letters.first or letters.second):
@@ -81,6 +83,17 @@ def _presummed(low: Lowering, k: int, parts: Sequence[_Part], output: str) -> _P
     made = low.total(part.elem, kept, shape, None)
     assert made is not None
     return _Part("".join(part.letters[axis] for axis in kept), made)
+
+
+def _joined(low: Lowering, parts: Sequence[_Part], wanted: Sequence[str]) -> _Part:
+    """The first two operands as one, with what the others or the result need."""
+    first, second = parts[:2]
+    needed = {*wanted, *(letter for part in parts[2:] for letter in part.letters)}
+    letters = "".join(dict.fromkeys(letter for letter in first.letters + second.letters if letter in needed))
+    call = Call("contract", (), None, (Spec((first.letters, second.letters), letters),))
+    made = contract(low, call, [first.elem, second.elem], None)
+    assert made is not None
+    return _Part(letters, made)
 
 
 def _arranged(part: _Part, output: Sequence[str], shape: Shape) -> Elem:

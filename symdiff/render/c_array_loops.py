@@ -10,12 +10,11 @@ A sum over all elements is taken in 64 lanes, which are added in pairs at the en
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 
 from symdiff.expr import Call, Name
-from symdiff.render.c_array_elem import Elem, Leaf, Variable, is_diagonal, row_major
+from symdiff.render.c_array_blocks import Blocked
+from symdiff.render.c_array_elem import Elem, Leaf, Variable, row_major
 from symdiff.render.c_array_fuse import BLOCK, Loop, Program, period, same_place
 from symdiff.render.c_array_ir import Map, Total
 from symdiff.render.c_array_text import (
@@ -29,7 +28,7 @@ from symdiff.render.c_array_text import (
     remarks,
     spread_index,
 )
-from symdiff.shapes import Size, plus, product, times
+from symdiff.shapes import Size, plus, product
 
 
 class LoopWriter:
@@ -251,207 +250,3 @@ def factors(elem: Elem) -> list[Leaf] | None:
         names = names if len(names) == 2 else []
     found = [elem.leaves[name] for name in names]
     return found if found and all(leaf.variable is not None and not leaf.is_number for leaf in found) else None
-
-
-class Blocked:
-    """The blocked form."""
-
-    def __init__(self, writer: LoopWriter) -> None:
-        self.writer, self.text, self.loop = writer, writer.text, writer.loop
-        self.program = writer.program
-        self.dense = row_major(self.loop.space)
-        self.total = product(self.loop.space)
-        self.step = self._step()
-        self.at: dict[tuple[Variable | None, Size, tuple[Size, ...]], str] = {}
-        self.first: list[str] = []  # declarations in front of the loop over blocks
-        self.gather: list[tuple[str, Leaf]] = []
-        self.enter: list[str] = []  # inside the loop over blocks, before the loop over a block
-        self.leave: list[str] = []
-
-    def _step(self) -> int:
-        """Elements of a block: a multiple of the period of sums, and where possible of operands that repeat."""
-        step = self.loop.period
-        for item in self.loop.items:
-            for leaf in item.reads():
-                repeat = self._repeat(leaf)
-                if repeat is not None and math.lcm(step, repeat) <= BLOCK:
-                    step = math.lcm(step, repeat)
-        return BLOCK // step * step
-
-    def _repeat(self, leaf: Leaf) -> int | None:
-        """After how many elements an operand starts again: it has an index of the last few, small axes alone."""
-        if leaf.is_number or leaf.strides == self.dense or not any(leaf.strides):
-            return None
-        first = next(axis for axis, stride in enumerate(leaf.strides) if stride != 0)
-        inner = product(self.loop.space[first:])
-        return inner if isinstance(inner, int) and 0 < inner <= BLOCK else None
-
-    def lines(self) -> list[str]:
-        text = self.text
-        lanes = self.writer.lanes()
-        self.k, self.start = text.local("k"), text.local("start")
-        self.left, self.count = text.local("left"), text.local("count")
-        body = self._body(lanes)
-        declared = [f"{text.real} {name}[{BLOCK}] = {{{text.zero}}};" for name in lanes.values()]
-        gathered = self._gathered()
-        inner = loop([counting(self.k, str(BLOCK), "int")], body, simd=True)
-        uses = "\n".join([*self.enter, *gathered, *inner, *self.leave])
-        head = [f"const size_t {self.left} = {text.factor(self.total)} - {self.start};"]
-        if re.search(rf"\b{self.count}\b", uses):
-            head.append(f"const int {self.count} = {self.left} < {self.step} ? (int){self.left} : {self.step};")
-        elif not re.search(rf"\b{self.left}\b", uses):
-            head = []
-        around = f"for (size_t {self.start} = 0; {self.start} < {text.size(self.total)}; {self.start} += {self.step})"
-        blocks = loop([around], [*head, *self.enter, *gathered, *inner, *self.leave])
-        whole = [*declared, *self.first, *blocks, *self.writer.behind(lanes)]
-        return [*self.writer.before(), "{", *indented(whole), "}"]
-
-    # -- operands --------------------------------------------------------------------------------------------------
-
-    def _operand(self, leaf: Leaf) -> str:
-        """An operand in the loop over a block."""
-        inside = self.writer.inside
-        if leaf.variable in inside and same_place(leaf, self.loop.space):
-            return inside[leaf.variable]
-        if leaf.is_number:
-            return self.text.number(leaf)
-        if not any(leaf.strides) and not is_diagonal(leaf):
-            return self._constant(leaf)
-        key = (leaf.variable, leaf.offset, leaf.strides)
-        if key not in self.at:
-            self.at[key] = self._arranged(leaf)
-        test = " != 0" if is_diagonal(leaf) else ""
-        return f"{self.at[key]}[{self.k}]{test}"
-
-    def _constant(self, leaf: Leaf) -> str:
-        key = (leaf.variable, leaf.offset, leaf.strides)
-        if key not in self.at:
-            assert leaf.variable is not None
-            name = self.text.local(f"{leaf.variable.identifier}_at")
-            self.first.append(f"const {self.text.real} {name} = {self.text.place(leaf, [0] * len(leaf.strides))};")
-            self.at[key] = name
-        return self.at[key]
-
-    def _arranged(self, leaf: Leaf) -> str:
-        """The name of 64 numbers in a row: in the array itself, or in a copy."""
-        text, real = self.text, self.text.real
-        name = text.local(f"{leaf.variable.identifier if leaf.variable else 'equal'}_at")
-        if leaf.variable is not None and leaf.strides == self.dense:
-            rest = text.local(f"{leaf.variable.identifier}_rest")
-            where = text.pointer(Leaf(leaf.variable, plus(leaf.offset, f"@{self.start}")))
-            self.enter.append(f"{real} {rest}[{BLOCK}];")
-            self.enter.append(f"const {real} *{name} = sd_block({self.left}, {where}, {rest});")
-            return name
-        repeat = self._repeat(leaf)
-        if repeat is not None and self.step % repeat == 0:
-            self.first.append(f"{real} {name}[{BLOCK}];")
-            self.first += self._repeated(name, leaf, repeat)
-            return name
-        self.first.append(f"{real} {name}[{BLOCK}] = {{{text.zero}}};")
-        self.gather.append((name, leaf))
-        return name
-
-    def _value(self, leaf: Leaf, index: Sequence[Size]) -> str:
-        text = self.text.place(leaf, index)
-        return f"({self.text.real})({text})" if is_diagonal(leaf) else text
-
-    def _repeated(self, name: str, leaf: Leaf, repeat: int) -> list[str]:
-        """The first elements over the last axes, again and again."""
-        first = next(axis for axis, stride in enumerate(leaf.strides) if stride != 0)
-        space = self.loop.space
-        inner = Leaf(leaf.variable, leaf.offset, leaf.strides[first:])
-        kept = collapsed(space[first:], [inner])
-        sizes = extents(space[first:], kept)
-        index = spread_index(len(space) - first, kept, [f"@{k}" for k in range(len(kept))])
-        counters = [self.text.index(k) for k in range(len(kept))]
-        at: Size = 0
-        for axis, size in enumerate(sizes):
-            at = plus(times(at, size), f"@{axis}")
-        headers = [counting(counter, self.text.size(size)) for counter, size in zip(counters, sizes, strict=True)]
-        lines = loop(headers, [f"{name}[{self.text.size(at)}] = {self._value(inner, index)};"])
-        return [
-            *lines,
-            *loop(
-                [f"for (int {self.k} = {repeat}; {self.k} < {BLOCK}; ++{self.k})"],
-                [f"{name}[{self.k}] = {name}[{self.k} - {repeat}];"],
-            ),
-        ]
-
-    def _gathered(self) -> list[str]:
-        """Operands that are not packed: walked through with a counter for each axis, run after run along the last."""
-        if not self.gather:
-            return []
-        text, space = self.text, self.loop.space
-        kept = collapsed(space, [leaf for _, leaf in self.gather])
-        sizes = extents(space, kept)
-        names = [text.local(f"at_{axis}") for axis in range(len(kept))]
-        for name in names:
-            self.first.append(f"size_t {name} = 0;")
-        done, run, step = text.local("done"), text.local("run"), text.index(0)
-        places: list[Size] = [f"@{name}" for name in names]
-        places[-1] = plus(places[-1], "@0")
-        index = spread_index(len(space), kept, places)
-        copies = [f"{name}[{done} + {step}] = {self._value(leaf, index)};" for name, leaf in self.gather]
-        end = text.factor(sizes[-1])
-        last = names[-1]
-        lines = [
-            f"size_t {run} = {end} - {last};",
-            f"{run} = {run} < (size_t){self.count} - {done} ? {run} : (size_t){self.count} - {done};",
-            *loop([counting(step, run)], copies),
-            f"{last} += {run};",
-            f"{done} += {run};",
-            *self._carry(names, sizes),
-        ]
-        return loop([f"for (size_t {done} = 0; {done} < (size_t){self.count};)"], lines)
-
-    def _carry(self, names: Sequence[str], sizes: Sequence[Size]) -> list[str]:
-        lines: list[str] = []
-        for k in range(1, len(names)):
-            inner = (
-                [f"{names[k]} = 0;", f"++{names[k - 1]};", *lines]
-                if k > 1
-                else [f"{names[k]} = 0;", f"++{names[k - 1]};"]
-            )
-            lines = [f"if ({names[k]} == {self.text.size(sizes[k])}) {{", *indented(inner), "}"]
-        return lines
-
-    # -- results ---------------------------------------------------------------------------------------------------
-
-    def _body(self, lanes: dict[Total, str]) -> list[str]:
-        lines: list[str] = []
-        for k, item in enumerate(self.loop.items):
-            value = self.text.elem(item.elem, self._operand)
-            if isinstance(item, Total):
-                lines += commented(
-                    f"{lanes[item]}[{self.k}] += {self.k} < {self.count} ? {value} : {self.text.zero};", item.notes
-                )
-                continue
-            last, read = self.writer.is_last(k), self.writer.is_read(item.variable)
-            memory = "" if item.variable in self.program.registers else self._result(item)
-            lines += self.writer.statement(item, value, memory, last, read)
-        return lines
-
-    def _result(self, item: Map) -> str:
-        """An element of a variable that is written, in the array itself or in what is copied there."""
-        name = item.variable.identifier
-        to = self.at.get((item.variable, -1, ()))
-        if to is None:
-            to = self.text.local(f"{name}_to")
-            rest = self.text.local(f"{name}_rest")
-            self.at[(item.variable, -1, ())] = to
-            real, left = self.text.real, self.left
-            where = f"{name} + {self.start}"
-            old = any(each.add for each in self.loop.items if each.variable is item.variable) and not any(
-                isinstance(each, Map) and not each.add for each in self.loop.items if each.variable is item.variable
-            )
-            self.enter.append(f"{real} {rest}[{BLOCK}];")
-            if old and self.step != BLOCK:  # the elements behind the block are not to be added to twice
-                self.enter.append(f"{real} *{to} = {rest};")
-                self.enter.append(f"(void)sd_block((size_t){self.count}, {where}, {rest});")
-                self.leave.append(f"sd_copy({self.count}, {rest}, {where});")
-            else:
-                self.enter.append(f"{real} *{to} = {left} < {BLOCK} ? {rest} : {where};")
-                if old:
-                    self.enter += [f"if ({left} < {BLOCK})", f"    (void)sd_block({left}, {where}, {rest});"]
-                self.leave += [f"if ({left} < {BLOCK})", f"    sd_copy({self.count}, {rest}, {where});"]
-        return f"{to}[{self.k}]"

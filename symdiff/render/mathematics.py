@@ -18,7 +18,7 @@ from symdiff.ops.evaluate import constant_value
 from symdiff.render.figures import literal
 from symdiff.render.printer import Printer
 
-_TALL = (r"\frac", r"\begin", r"\sqrt", r"\left", r"\big")
+_TALL = (r"\frac", r"\begin", r"\sqrt", r"\left", r"\big", r"\sum", r"\prod")
 _POWERS = frozenset({"sin", "cos", "tan", "sinh", "cosh", "tanh"})  # \sin^{2}(x) is how people write it
 SYMBOLS = {
     "pi": (r"\pi", ATOM),

@@ -11,8 +11,8 @@ import numpy as np
 from symdiff.expr import Name, Number
 from symdiff.render.context import first_contributions
 from symdiff.render.printer import TEXT
-from symdiff.tape import Step
 from symdiff.shapes import shape_text
+from symdiff.tape import Step
 from symdiff.trace import Send, State, Trace, Value, json_number
 
 _SHOWN = 60  # elements of an array; of a larger one, its corners

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from render.array_driver import Case, Formula, build, run
 
 import symdiff
 from symdiff import frontend
@@ -20,7 +21,6 @@ from symdiff.render.c import c_module
 from symdiff.render.context import Sheet
 from symdiff.shapes import shape_value
 from symdiff.tape import Tape
-from tests.render.array_driver import Case, Formula, build, run
 
 FORMULAS = {
     "mlp": (
