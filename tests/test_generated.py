@@ -31,12 +31,13 @@ import sys, tomllib
 from pathlib import Path
 import symdiff
 from symdiff import examples
-points, bindings = (tomllib.loads(examples.path(f"{table}.toml").read_text("utf-8")) for table in ("points", "bindings"))
+points, bindings = (tomllib.loads(examples.path(table).read_text("utf-8")) for table in examples.TABLES)
 for name in examples.names():
     formula, folder = symdiff.formula(examples.path(name)), Path(sys.argv[1], name)
     formula.bind(**bindings.get(name, {})).gradient().write(folder, at=points[name])
     if name in bindings:  # the derivation with the functions left abstract
-        for suffix, text in (("tex", formula.gradient().latex(name=name)), ("md", formula.gradient().markdown(name=name))):
+        program = formula.gradient()
+        for suffix, text in (("tex", program.latex(name=name)), ("md", program.markdown(name=name))):
             (folder / f"{name}_abstract.{suffix}").write_text(text, "ascii", newline="\n")
 """
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")

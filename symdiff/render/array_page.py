@@ -48,14 +48,17 @@ class ArrayPage:
         shown = {name: _GREEK.sub("lambda", name) for name in [*wanted, *shared]}
         if formula.statements[-1].name is None:
             shown[model.output] = next((letter for letter in "fghFGH" if letter not in shown), model.output)
+        self.long_names = [name for name in shown if len(name) > LONGEST]
         table = symbols(shown.values())
+        for k, name in enumerate(self.long_names):  # a product of them must fit on a line
+            start = shown[name][:5].replace("_", r"\_")
+            table[shown[name]] = Symbol(rf"\mathit{{{start}}}{{\ldots}}", f"({k + 1})", False)
         self.symbols: dict[str, Symbol] = {name: table[spelling] for name, spelling in shown.items()}
         self.names = {name: symbol.text for name, symbol in self.symbols.items()}
         functions = {helper.name: self.names[helper.name] for helper in helpers}
         functions |= {name: self.names[name] for name in formula.functions}
         sizes = {name: self.names[name] for name in tape.dims}
         self.names |= {bar: self.symbols[name].bar for name, bar in model.bars.items()}
-        self.long_names = [name for name in shown if len(name) > LONGEST]
         letters = free_letters([*shown.values(), *(self.names[name] for name in shown)])
         self.printer = MatrixPrinter(
             "latex", self.names, lambda number, alone: "", {}, functions=functions,

@@ -1,8 +1,8 @@
 """Sheet -> the derivation that a person hands in: LaTeX article or fragment, Markdown, plain text.
 
-A formula with arrays has a derivation of its own (`array_derivation.py`). For one of scalars: statement, forward steps, local derivatives with the names of their gates, reverse sweep, gradient, and with a trace
-every number and a finite-difference check. All three texts are made from one `Derivation`; the prose stands in the
-templates.
+A formula with arrays has a derivation of its own (`array_derivation.py`). For one of scalars: statement, forward steps,
+local derivatives with the names of their gates, reverse sweep, gradient, and with a trace every number and a
+finite-difference check. All three texts are made from one `Derivation`; the prose stands in the templates.
 """
 
 from __future__ import annotations

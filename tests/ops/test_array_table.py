@@ -71,7 +71,8 @@ FORMULAS = {
     "determinants": "A: (n, n); det(A) + logdet(A)",
     "cholesky": "A: (n, n); C: const(n, n); sum(cholesky(A @ A.T + 3*eye(n))*C)",
     "gaussian": "x: n; mu: n; S: (n, n); dot(x - mu, solve(S @ S.T + eye(n), x - mu))/2 + logdet(S @ S.T + eye(n))/2",
-    "order of products": "A: (n, m); B: (m, n); x: n; y: const(n); dot(y, A @ B @ x) + sum(outer(x, x) @ x) + trace(A @ B)",
+    "order of products": "A: (n, m); B: (m, n); x: n; y: const(n); "
+    "dot(y, A @ B @ x) + sum(outer(x, x) @ x) + trace(A @ B)",
     "products of sums": "X: (n, 3); v: 3; w: 3; c: (3, 1); r: (1, 3); "
     "(((c @ r) @ X.T) @ (ones((3, n)).T @ (w + v)))[0]",
     "one operand twice": "W: 3; o: (1, 1); sum(outer(diag(o), diag(o)) + W)",
