@@ -26,7 +26,7 @@ GENERATED = Path(__file__).resolve().parent.parent / "generated"
 POINTS = tomllib.loads(examples.path("points.toml").read_text("utf-8"))
 # What a build or a later step leaves in the folder, and what is no text.
 IGNORED_FOLDERS, IGNORED_SUFFIXES = {"__pycache__", "_built"}, {".pdf", ".png", ".svg", ".pyc"}
-GENERATE = """
+GENERATE = r"""
 import sys, tomllib
 from pathlib import Path
 import symdiff

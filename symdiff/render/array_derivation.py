@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from symdiff.render.array_chains import ChainWriter
@@ -221,4 +220,4 @@ def _worst(model: ArrayModel) -> str:
     return _small(max(errors)) if errors and all(error == error for error in errors) else ""
 
 
-__all__ = ["Mapping", "array_latex", "array_markdown", "array_text"]
+__all__ = ["array_latex", "array_markdown", "array_text"]

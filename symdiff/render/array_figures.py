@@ -17,6 +17,7 @@ from symdiff.ops import ARRAYS
 from symdiff.render.array_signs import wide
 from symdiff.render.figures import DIGITS, decimal, is_exact, rational_rule
 from symdiff.render.mathematics import signed
+from symdiff.shapes import size_value
 from symdiff.trace import Trace
 
 MOST = 6  # rows or columns of an array that is shown in full
@@ -95,8 +96,6 @@ class ArrayFigures:
 
 
 def _number(size: Any, trace: Trace) -> int:
-    from symdiff.shapes import size_value
-
     return size_value(size, trace.sizes)
 
 

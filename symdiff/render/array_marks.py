@@ -9,7 +9,7 @@ from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from symdiff.einstein import UNIT
+from symdiff.einstein import UNIT, Spec
 from symdiff.expr import ONE_NUMBER, Call, Expr, Name, bottom_up, call, walk
 from symdiff.ops.core import ADD, MUL
 from symdiff.render.array_notation import MatrixPrinter
@@ -157,7 +157,7 @@ class TextMarks:
 
     def delta(self, a: str, b: str) -> str:
         """1 where two indices are the same."""
-        return f"[{a} = {b}]"
+        return f"[{a}={b}]"
 
     def times(self, parts: Sequence[str]) -> str:
         """A product."""
@@ -220,6 +220,9 @@ def _with_ones(old: Call, args: list[Expr]) -> Expr:
     if old.op == "contract" and args == [ONE_NUMBER]:
         sizes = dict(old.options[0].sizes) | {UNIT: 1}
         return call("ones", options=(tuple(sizes[index] for index in old.options[0].output),))
+    spec = old.options[0] if old.op == "contract" and len(args) == 1 else Spec(("",), "")
+    if spec.output == "ii" and spec.operands[0].replace(UNIT, "") == "i":  # the diagonal of a column or a row as well
+        return Call("contract", tuple(args), None, (Spec(("i",), "ii"),))
     return old.over(args)
 
 

@@ -22,7 +22,7 @@ from symdiff.render.array_figures import ArrayFigures
 from symdiff.render.array_people import Collected, nicer, tidy
 from symdiff.render.context import Sheet
 from symdiff.render.derivation_model import MOST_NODES
-from symdiff.shapes import Shape, Slice
+from symdiff.shapes import Shape
 from symdiff.tape import ADJOINT, PRIMAL, SEED, SHARED, Step
 from symdiff.trace import Trace
 
@@ -227,4 +227,4 @@ def _check_line(name: str, reverse: Any, difference: Any) -> CheckLine:
     return CheckLine(name, a.shape, count, samples, relative)
 
 
-__all__ = ["ArrayModel", "CheckLine", "Line", "Slice", "is_array_sheet", "lowered"]
+__all__ = ["ArrayModel", "Check", "CheckLine", "Line", "is_array_sheet", "lowered"]

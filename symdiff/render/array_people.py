@@ -8,10 +8,10 @@ people write lam*W2. It is for the eye alone; numbers come from the tape as it i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from symdiff.einstein import UNIT, Spec, familiar, merged, renamed
+from symdiff.einstein import Spec, familiar, merged, renamed
 from symdiff.expr import ONE_NUMBER, ZERO_NUMBER, Call, Expr, Name, Number, bottom_up, call, substitute, walk
 from symdiff.ops import COMPARE_OPS
 from symdiff.ops.array_core import contraction, size_expr
@@ -174,14 +174,6 @@ def _merged(expr: Call) -> Expr:
     return expr
 
 
-def terms_of(expr: Expr) -> Iterable[Expr]:
-    """Terms of a sum."""
-    while isinstance(expr, Call) and expr.op == "add":
-        yield from terms_of(expr.args[0])
-        expr = expr.args[1]
-    yield expr
-
-
 @dataclass
 class Collected:
     """The reverse sweep with what is trivial put in: variable -> the terms of its adjoint.
@@ -326,4 +318,4 @@ def _has(primal: Mapping[str, Step], name: str, op: str) -> bool:
     return step is not None and isinstance(step.expr, Call) and step.expr.op == op
 
 
-__all__ = ["UNIT", "Collected", "Product", "nicer", "product_of", "terms_of", "tidy"]
+__all__ = ["Collected", "Product", "nicer", "product_of", "tidy"]

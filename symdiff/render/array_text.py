@@ -127,8 +127,7 @@ class ArrayText:
             shape = _shape(self.model.shapes.get(line.left, ()))
             tag = f"({line.tag})" if line.tag else ""
             start = f"{tag:<{_TAG - 1}} {body}" if len(tag) < _TAG else f"{tag} {body}"
-            one = f"{start:<{_COLUMN}}  {shape}"
-            found += [one.rstrip()] if len(one) <= WIDTH else filled(f"{start}  {shape}", _TAG + 4, 0)
+            found += _with_shape(start, shape, _TAG + 4)
             number = self.value(line.value)
             found += filled(number, _TAG + 4, _TAG + 2) if number else []
         return found
@@ -151,7 +150,7 @@ class ArrayText:
             for line in item.lines:
                 sign = "=" if line.whole else "<-"
                 if line.chain:
-                    found += filled(f"{line.chain[0]} {sign} {' = '.join(line.chain[1:])}", 10, 6)
+                    found += _chain([f"{line.chain[0]} {sign} {line.chain[1]}", *(f"= {p}" for p in line.chain[2:])])
                 found += filled(f"hence {line.left} {sign} {line.right}", 12, 8)
         return found[1:]
 
@@ -191,9 +190,7 @@ class ArrayText:
         else:
             body = f"{marks.partial(primal.name, send.receiver)}: see the rule"
         tag = f"({primal.label})"
-        one = f"{tag:<{_TAG - 1}} {body}"
-        one = f"{one:<{_COLUMN}}  {shape}"
-        return [one.rstrip()] if len(one) <= WIDTH else filled(f"{tag:<{_TAG - 1}} {body}  {shape}", _TAG + 4, 0)
+        return _with_shape(f"{tag:<{_TAG - 1}} {body}", shape, _TAG + 4)
 
     def _by(self) -> Any:
         bars = {bar: f"({self.marks.partial(self.model.output, name)})" for name, bar in self.model.bars.items()}
@@ -209,8 +206,7 @@ class ArrayText:
             right = parts[0] + "".join(f" - {p[1:]}" if p.startswith("-") else f" + {p}" for p in parts[1:])
             text = f"{marks.partial(self.model.output, name)} = {right}"
             shape = _shape(self.model.shapes[name])
-            one = f"  {text:<{_COLUMN - 2}}  {shape}"
-            found += [one.rstrip()] if len(one) <= WIDTH else filled(f"{text}  {shape}", 6, 2)
+            found += _with_shape(f"  {text}", shape, 6)
         return found
 
     def result(self) -> list[str]:
@@ -287,6 +283,25 @@ class ArrayText:
                 shown = relative if k == len(line.samples) - 1 else ""
                 lines.append(f"  {start:<16}  {numbers[0]:>18}  {numbers[1]:>18}  {shown:>10}".rstrip())
         return lines
+
+
+def _with_shape(start: str, shape: str, indent: int) -> list[str]:
+    """A line with its shape in a column, or behind it where it is long, or below."""
+    one = f"{start:<{_COLUMN}}  {shape}"
+    if len(one) <= WIDTH:
+        return [one.rstrip()]
+    lines = filled(start.lstrip(), indent, len(start) - len(start.lstrip()))
+    if len(lines[-1]) + 2 + len(shape) <= WIDTH:
+        return [*lines[:-1], f"{lines[-1]}  {shape}"]
+    return [*lines, " " * indent + shape]
+
+
+def _chain(parts: list[str]) -> list[str]:
+    """Pieces joined by equals signs, on one line or each on its own."""
+    one = " ".join(parts)
+    if len(one) + 6 <= WIDTH:
+        return ["      " + one]
+    return [line for k, part in enumerate(parts) for line in filled(part, 14, 10 if k else 6)]
 
 
 def _figure(figure: Figure) -> str:

@@ -6,7 +6,6 @@ r"""What the less usual signs of a derivation mean; each is said where it occurs
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 LATEX_SIGNS: tuple[tuple[str, str], ...] = (
     (r"\odot ", r"$A \odot B$ is the product element by element"),
@@ -97,15 +96,4 @@ def text_definitions(content: str) -> list[str]:
     return [sentence for sign, sentence in TEXT_SIGNS if sign in content]
 
 
-def abstract_sentences(functions: Iterable[tuple[str, str, bool]], derivative: str) -> list[str]:
-    """What abstract functions are; (name, what it gives, whether it is elementwise)."""
-    found = []
-    for name, gives, elementwise in functions:
-        if elementwise:
-            found.append(f"{name} is any differentiable function, applied to each element; {derivative.format(name)}")
-        else:
-            found.append(f"{name} is any differentiable function that gives {gives}")
-    return found
-
-
-__all__ = ["LATEX_SIGNS", "abstract_sentences", "latex_definitions", "text_definitions"]
+__all__ = ["latex_definitions", "text_definitions"]

@@ -116,15 +116,19 @@ def _clash(arrays: Mapping[str, Array]) -> tuple[str, str]:
 
 
 def check_outputs(
-    outputs: Sequence[Any], labels: Sequence[str], shape: Shape, dtype: np.dtype[Any], shape_error: type[Exception]
+    outputs: Sequence[Any],
+    labels: Sequence[str],
+    shapes: Sequence[Shape],
+    dtype: np.dtype[Any],
+    shape_error: type[Exception],
 ) -> tuple[Array, ...]:
-    """The caller's output arrays, each writable in place as `dtype` and `shape`, none touching another.
+    """The caller's output arrays, each writable in place as `dtype` and its shape, none touching another.
 
     Raises TypeError or `shape_error` with the label of the output; nothing has been written then.
     """
     if len(outputs) != len(labels):
         raise shape_error(f"out: expected {len(labels)} arrays ({', '.join(labels)}), got {len(outputs)}")
-    for array, label in zip(outputs, labels, strict=True):
+    for array, label, shape in zip(outputs, labels, shapes, strict=True):
         _check_output(array, label, shape, dtype, shape_error)
     for position, one in enumerate(outputs):
         for other in range(position + 1, len(outputs)):
@@ -151,7 +155,7 @@ def _check_output(array: Any, label: str, shape: Shape, dtype: np.dtype[Any], sh
 def _touches_itself(array: Array) -> bool:
     """Whether two elements may share memory: a sufficient condition for "no" that every ordinary view meets."""
     reach = array.itemsize
-    if array.size == 0:
+    if array.flags.forc or array.size == 0:  # contiguous in either order
         return False
     for step, size in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
         if step < reach:

@@ -5,4 +5,6 @@ The modules listed in `MODULES` import each other relatively and nothing else of
 them as verbatim copies, side by side under these names.
 """
 
-MODULES = ("arrays", "compiler", "engines", "kernel", "library")
+MODULES = (
+    "array_engines", "array_kernel", "arrays", "blas", "compiler", "engines", "kernel", "library", "sizes", "spec",
+)  # fmt: skip

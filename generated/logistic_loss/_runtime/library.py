@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from . import compiler
+from .array_kernel import c_kernel, numpy_kernel
 from .compiler import CompileError
-from .kernel import CEngine, Engine, Kernel, KernelSpec, NumpyEngine
+from .kernel import Kernel, KernelSpec
 
 _FOLDER, _MANIFEST = "_built", "manifest.json"
 _LARGEST = 1 << 28  # bytes of a file that is read at all
@@ -40,7 +41,8 @@ class _Unfit(Exception):
 class Source:
     """The C source of a package: `NAME.c` and `NAME.h` in `folder`, with `NAME_KIND_packed` and `NAME_KIND_arrays`.
 
-    `module` is the dotted name that the package was imported under.
+    `module` is the dotted name that the package was imported under. `array`: a formula of arrays, whose functions are
+    `NAME_KIND_packed` and `NAME_KIND_packed_workspace`.
     """
 
     folder: Path
@@ -48,11 +50,12 @@ class Source:
     name: str
     kinds: tuple[str, ...]
     dtype: str
+    array: bool = False
 
     @property
     def cdef(self) -> str:
         """Declarations of the functions that a kernel calls."""
-        return compiler.kernel_cdef(self.name, self.kinds, self.dtype)
+        return compiler.kernel_cdef(self.name, self.kinds, self.dtype, array=self.array)
 
     def text(self) -> str:
         """The C file with its header written into it. Raises OSError where a file is missing."""
@@ -71,7 +74,8 @@ class Source:
 def kernels(source: Source, functions: dict[str, Callable[..., Any]], specs: Sequence[KernelSpec]) -> list[Kernel]:
     """A kernel per spec: over the compiled library where it is built and fits, else over `functions[kind]` in NumPy.
 
-    A library that is there and does not fit is reported in one warning.
+    A function gets the inputs and returns the value, or `(value, g1, ...)`. All specs are of arrays, or none, as the
+    source is. A library that is there and does not fit is reported in one warning.
     """
     loaded = None
     try:
@@ -85,10 +89,9 @@ def kernels(source: Source, functions: dict[str, Callable[..., Any]], specs: Seq
                 stacklevel=3,
             )
 
-    def engine(kind: str) -> Engine:
-        return NumpyEngine(functions[kind]) if loaded is None else CEngine(*loaded, source.name, kind)
-
-    return [Kernel(spec, engine(spec.kind)) for spec in specs]
+    if loaded is None:
+        return [numpy_kernel(spec, functions[spec.kind]) for spec in specs]
+    return [c_kernel(spec, *loaded, source.name) for spec in specs]
 
 
 def load(source: Source) -> tuple[Any, Any] | None:

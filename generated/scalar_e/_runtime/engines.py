@@ -15,14 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .arrays import Array, Shape, element_strides, fewest_axes, row_offsets
-
-if TYPE_CHECKING:
-    from .kernel import KernelSpec
+from .spec import KernelError, KernelSpec
 
 # From this many elements in a row on, one C call per row (some 5 us of Python) is cheaper than copying the operands.
 _LONG_ROW = 1024
@@ -30,10 +28,6 @@ _LONG_ROW = 1024
 # Elements that go through a Python function together. Its intermediate arrays then stay in the cache and in memory that
 # malloc hands out again; whole arrays of 200,000 elements cost 1.6 to 15 times as much, most of it page faults.
 _BLOCK = 8192
-
-
-class KernelError(ValueError):
-    """A kernel cannot compute what it was asked for."""
 
 
 class NumpyEngine:

@@ -5,6 +5,9 @@ A `Kernel` is a `KernelSpec` (names and dtype) and an engine: `CEngine` over a c
 Python function. The kernel does everything a caller sees; an engine only computes. Nothing mutable is shared between
 calls, so one kernel serves many threads (cffi releases the GIL) and survives a fork.
 
+`Kernel` itself maps a formula of scalars over broadcast arrays; `array_kernel.ArrayKernel` is the kind of kernel for
+formulas of arrays, and shares with it how arguments are bound, outputs checked and results named.
+
 The module is copied verbatim into generated packages, so it imports nothing of symdiff; `Kernel` takes the class it
 raises for shapes, by default `KernelShapeError`.
 """
@@ -13,9 +16,8 @@ import inspect
 import keyword
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -31,52 +33,12 @@ from .arrays import (
     overlap,
     rounded,
 )
-from .engines import CEngine, KernelError, NumpyEngine
+from .engines import CEngine, NumpyEngine
+from .spec import KernelError, KernelShapeError, KernelSpec
 
 __all__ = ["CEngine", "Engine", "Kernel", "KernelError", "KernelShapeError", "KernelSpec", "NumpyEngine", "RawCall"]
 
 _new_tuple: Any = tuple.__new__  # a named tuple's _make without its length check
-
-
-class KernelShapeError(KernelError):
-    """Shapes of arguments or outputs do not fit."""
-
-
-@dataclass(frozen=True)
-class KernelSpec:
-    """What a kernel computes, without how. Every input and output is a scalar mapped over broadcast arrays.
-
-    `inputs` in positional order, `wrt` in gradient order (a subset of the inputs), `defaults` for inputs that a call
-    may leave out. Raises ValueError where these contradict each other.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    wrt: tuple[str, ...] = ()
-    kind: Literal["gradient", "value"] = "gradient"
-    dtype: Literal["float64", "float32"] = "float64"
-    defaults: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.inputs or len(set(self.inputs)) < len(self.inputs) or len(set(self.wrt)) < len(self.wrt):
-            raise ValueError("a kernel needs inputs, each named once")
-        if not set(self.wrt) <= set(self.inputs) or not set(self.defaults) <= set(self.inputs):
-            raise ValueError("wrt and defaults name inputs of the kernel")
-        if self.kind not in ("gradient", "value") or self.dtype not in ("float64", "float32"):
-            raise ValueError(f"unknown kind {self.kind!r} or dtype {self.dtype!r}")
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Labels of the outputs, in the order of `out`: the value, then the gradients."""
-        return ("value", *(f"gradient {name}" for name in (self.wrt if self.kind == "gradient" else ())))
-
-    @property
-    def out_name(self) -> str:
-        """The keyword for output arrays: `out`, with underscores added while an input has that name."""
-        name = "out"
-        while name in self.inputs:
-            name += "_"
-        return name
 
 
 class Engine(Protocol):
@@ -131,17 +93,21 @@ class Kernel:
         self.backend = engine.backend
         self._engine = engine
         self._shape_error = shape_error
-        self._defaults = dict(spec.defaults)
+        self._defaults: dict[str, Any] = dict(spec.defaults)
         self._count = len(spec.inputs)
         self._has_gradient = spec.kind == "gradient"
-        self._point = engine.point_function(spec)
         self._gradient_type: Any = _gradient_type(spec.wrt)
         self._labels = [f"{spec.out_name}[{i}] ({what})" for i, what in enumerate(spec.outputs)]
-        self._flat_order = _flat_order(spec)
         signature = _signature(spec)
         if signature is not None:
             self.__signature__ = signature
         self.__doc__ = f"{spec.kind} of {spec.name}: {self!r}\n\n{type(self).__doc__}"
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What calls need beside names."""
+        self._point = self._engine.point_function(self.spec)
+        self._flat_order = _flat_order(self.spec)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """`value, grads` at the arguments, or the bare value; see the class. Also takes `out=`."""
@@ -174,9 +140,9 @@ class Kernel:
             outputs = self._new_outputs(shape)
             self._engine.run(arrays, outputs, shape)
             return self._result(outputs)
-        outputs = self._outputs(out, shape)
+        outputs = self._outputs(out, self._same(shape))
         # The engines may write before they have read everything, so outputs over inputs go through temporaries.
-        targets = [np.empty(shape, self.dtype) if _over_any(o, arrays) else o for o in outputs]
+        targets = [np.empty(shape, self.dtype) if over_any(o, arrays) else o for o in outputs]
         self._engine.run(arrays, targets, shape)
         for output, target in zip(outputs, targets, strict=True):
             if target is not output:
@@ -184,7 +150,7 @@ class Kernel:
         return self._result(outputs)
 
     def _at_point(self, values: list[Any], out: Any) -> Any:
-        outputs = None if out is None else self._outputs(out, ())
+        outputs = None if out is None else self._outputs(out, self._same(()))
         numbers = list(self._point(values))
         if outputs is None:
             return self._result(numbers)
@@ -203,14 +169,19 @@ class Kernel:
         given, out = self._bind(args, kwargs)
         arrays = [self._raw_input(value, f"argument {name!r}") for name, value in given.items()]
         shape = common_shape(dict(zip(self.inputs, arrays, strict=True)), self._shape_error)
-        outputs = self._new_outputs(shape, adjacent=not shape) if out is None else self._outputs(out, shape)
+        outputs = self._new_outputs(shape, adjacent=not shape) if out is None else self._outputs(out, self._same(shape))
+        self._refuse_overlap(outputs, arrays)
+        return self._raw_call(self._engine.bind(arrays, outputs, shape), arrays, outputs)
+
+    def _refuse_overlap(self, outputs: Sequence[Array], arrays: Sequence[Array]) -> None:
         for output, label in zip(outputs, self._labels, strict=True):
             for array, name in zip(arrays, self.inputs, strict=True):
                 if overlap(output, array):
                     raise self._shape_error(f"{label} shares memory with argument {name!r}; raw needs them apart")
-        bound = self._engine.bind(arrays, outputs, shape)
+
+    def _raw_call(self, bound: "partial[int]", inputs: Sequence[Array], outputs: tuple[Array, ...]) -> RawCall:
         call = RawCall(bound.func, *bound.args)
-        call.out, call._inputs = outputs, tuple(arrays)
+        call.out, call._inputs = outputs, tuple(inputs)
         call.value, call.grads = outputs[0], _new_tuple(self._gradient_type, outputs[1:])
         return call
 
@@ -266,8 +237,8 @@ class Kernel:
 
     @property
     def signature(self) -> str:
-        """The shapes as a generalised ufunc signature, such as `(),()->(),(),()`."""
-        return ",".join(["()"] * self._count) + "->" + ",".join(["()"] * len(self._labels))
+        """The shapes as a generalised ufunc signature, such as `(),()->(),(),()` or `(m,n),(n)->(),(m,n),(n)`."""
+        return self.spec.signature
 
     def __repr__(self) -> str:
         wrt = f", wrt=({', '.join(self.wrt)})" if self._has_gradient else ""
@@ -290,18 +261,22 @@ class Kernel:
         out = given.pop(out_name, None)
         return {name: given[name] if name in given else self._default(name) for name in self.inputs}, out
 
-    def _default(self, name: str) -> float:
+    def _default(self, name: str) -> Any:
         try:
             return self._defaults[name]
         except KeyError:
             raise TypeError(f"{self.name}({', '.join(self.inputs)}) is missing argument {name!r}") from None
 
-    def _outputs(self, out: Any, shape: Shape) -> tuple[Array, ...]:
+    def _same(self, shape: Shape) -> tuple[Shape, ...]:
+        """One shape for every output."""
+        return (shape,) * len(self._labels)
+
+    def _outputs(self, out: Any, shapes: Sequence[Shape]) -> tuple[Array, ...]:
         if self.spec.kind == "value" and isinstance(out, np.ndarray):
             out = (out,)
         if not isinstance(out, (tuple, list)):
             raise TypeError(f"{self.spec.out_name}: expected a tuple of arrays, got {type(out).__name__}")
-        return check_outputs(out, self._labels, shape, self.dtype, self._shape_error)
+        return check_outputs(out, self._labels, shapes, self.dtype, self._shape_error)
 
     def _new_outputs(self, shape: Shape, *, adjacent: bool = False) -> tuple[Array, ...]:
         count = len(self._labels)
@@ -327,7 +302,8 @@ class Kernel:
         return number
 
 
-def _over_any(output: Array, inputs: Sequence[Array]) -> bool:
+def over_any(output: Array, inputs: Sequence[Array]) -> bool:
+    """Whether an output shares memory with an input."""
     return any(overlap(output, array) for array in inputs)
 
 
@@ -352,7 +328,7 @@ def _gradient_type(wrt: tuple[str, ...]) -> type:
 def _signature(spec: KernelSpec) -> inspect.Signature | None:
     """What `inspect.signature` shows; None where Python has no such signature (a name that is a keyword)."""
     parameter = inspect.Parameter
-    optional: dict[str, float] = {}  # Python's syntax has defaults at the end only
+    optional: dict[str, Any] = {}  # Python's syntax has defaults at the end only
     for name in reversed(spec.inputs):
         if name not in spec.defaults:
             break

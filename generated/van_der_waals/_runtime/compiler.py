@@ -236,9 +236,21 @@ def python_headers() -> Path | None:
 # Building
 
 
-def kernel_cdef(prefix: str, kinds: Sequence[str], dtype: str) -> str:
-    """The C declarations of a formula's kernel functions, the same for every formula."""
+def kernel_cdef(prefix: str, kinds: Sequence[str], dtype: str, *, array: bool = False) -> str:
+    """The C declarations of a formula's kernel functions, the same for every formula of scalars or of arrays."""
     real = {"float64": "double", "float32": "float"}[dtype]
+    if array:
+        gemm = (
+            f"typedef void (*{prefix}_gemm)(const char *, const char *, const int *, const int *, const int *,\n"
+            f"    const {real} *, const {real} *, const int *, const {real} *, const int *, const {real} *, {real} *,\n"
+            "    const int *);\n"
+        )
+        return gemm + "".join(
+            f"size_t {prefix}_{kind}_packed_workspace(const size_t *sizes);\n"
+            f"int {prefix}_{kind}_packed(const size_t *sizes, const {real} *const *in, {real} *const *out,\n"
+            f"    {real} *workspace, {prefix}_gemm gemm);\n"
+            for kind in kinds
+        )
     return "".join(
         f"int {prefix}_{kind}_packed(const {real} *in, {real} *out);\n"
         f"int {prefix}_{kind}_arrays(size_t n, const {real} *const *in, const ptrdiff_t *in_stride,\n"
