@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from render.array_driver import Case, Formula, build, run
 
 import symdiff
-from symdiff import frontend
+from symdiff import examples, frontend
 from symdiff.adjoint import adjoint
 from symdiff.linearize import linearize
 from symdiff.ops.evaluate import evaluate
@@ -110,7 +111,14 @@ FORMULAS = {
         "a: (1, 1)\nb: 1\nX: (n, 1)\nsum(a @ X.T) + b[0]*a[0, 0] + sum(X*b) + det(a) + sum(inv(a)) + sum(softmax(X))"
     ),
 }
+BINDINGS = tomllib.loads(examples.path("bindings.toml").read_text("utf-8"))
+FORMULAS |= {  # what comes with symdiff; a number of samples and other sizes as below
+    f"example_{name}": examples.path(name).read_text("utf-8")
+    for name in examples.names()
+    if linearize(frontend.read(examples.path(name))).is_array
+}
 SIZES = {
+    "example_gaussian_process": [{"n": 1, "d": 2}, {"n": 5, "d": 3}],
     "solve": [{"m": 1}, {"m": 2}, {"m": 5}],
     "solves": [{}],
     "kinds": [{"n": 1}, {"n": 2}, {"n": 70}],
@@ -125,6 +133,8 @@ SIZES = {
 
 def tape_of(text: str, kind: str) -> tuple[Any, Tape]:
     data = frontend.read(text)
+    if data.functions:
+        data = frontend.bind(data, BINDINGS["two_layer"])
     tape = for_values(linearize(data))
     if kind == "gradient":
         tape = adjoint(tape, [given.name for given in data.declared if not given.constant])
