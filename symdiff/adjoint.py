@@ -12,16 +12,17 @@ step sends what its entry in the table of array operations says.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from symdiff.einstein import UNIT, Spec
 from symdiff.expr import ONE_NUMBER, ZERO_NUMBER, Call, Expr, Name, call, substitute
 from symdiff.ops import ARRAYS, TABLE
-from symdiff.ops.array_core import Rule, fitted
+from symdiff.ops.array_core import Rule, contraction, fitted, stretched
 from symdiff.ops.core import OPERAND_NAMES
 from symdiff.ops.evaluate import fold, is_zero
 from symdiff.ops.infer import shape_of
-from symdiff.shapes import Shape
+from symdiff.shapes import Shape, broadcast
 from symdiff.tape import ADJOINT, SEED, SHARED, Namer, Step, Tape
 
 
@@ -61,6 +62,7 @@ def local_derivatives(step: Step) -> list[Local]:
     return found
 
 
+_LINEAR = frozenset({"index", "reshape", "concat", "stack"})  # elements are moved, and none is changed
 _GROUP = 8  # masks that one step joins
 
 
@@ -70,19 +72,31 @@ class _Mask:
     The derivative of a branch that is not taken must be 0 even where it is infinite (0*inf is NaN). So every
     contribution made inside a branch is masked. A variable that is used inside several branches counts wherever one of
     them is taken (`any_of`); one that is also used outside of every branch is not masked. No mask at all is None.
+
+    A mask speaks of the elements of a step. `moved` is one that speaks of an operand's: an element of the operand
+    counts where one of the elements that it goes into does.
     """
 
-    __slots__ = ("any_of", "branch", "condition", "n", "name", "parent")
+    __slots__ = ("any_of", "branch", "condition", "moved", "n", "name", "parent")
 
     def __init__(
-        self, parent: _Mask | None, condition: Expr, branch: bool, n: int, any_of: tuple[_Mask, ...] = ()
+        self,
+        parent: _Mask | None,
+        condition: Expr,
+        branch: bool,
+        n: int,
+        any_of: tuple[_Mask, ...] = (),
+        moved: tuple[_Mask, Callable[[Expr], Expr]] | None = None,
     ) -> None:
         self.parent, self.condition, self.branch, self.n, self.any_of = parent, condition, branch, n, any_of
+        self.moved = moved
         self.name: str | None = None  # of the step that holds the mask, once one is needed
 
     @property
     def waits_for(self) -> tuple[_Mask, ...]:
         """Masks that this one is made of."""
+        if self.moved is not None:
+            return (self.moved[0],)
         return self.any_of or (() if self.parent is None else (self.parent,))
 
     @property
@@ -97,7 +111,10 @@ class _Mask:
         return call("where", self.condition, *((inside, outside) if self.branch else (outside, inside)))
 
     def expression(self) -> Expr:
-        """1 where the mask holds, else 0; over ready masks."""
+        """1 where the mask holds, else 0 (a moved one: how often it holds); over ready masks."""
+        if self.moved is not None:
+            base, move = self.moved
+            return move(Name(base.name) if base.name else base.choose(ONE_NUMBER))
         if self.any_of:
             found: Expr = ZERO_NUMBER
             for mask in reversed(self.any_of):
@@ -118,9 +135,11 @@ def _either(masks: Iterable[_Mask | None], n: int) -> _Mask | None:
         mask = work.pop()
         if mask is None:
             return None
-        other = None if mask.any_of else sides.setdefault((id(mask.parent), mask.condition), mask)
-        if other is not None and other.branch != mask.branch:
-            work.append(mask.parent)
+        side = mask.moved[0] if mask.moved else mask
+        if not side.any_of and not side.moved and (side is mask or side.parent is None):
+            other = sides.setdefault((id(side.parent), side.condition), side)
+            if other.branch != side.branch:
+                work.append(side.parent)
         found[id(mask)] = mask
     kept = _outermost(found)
     while len(kept) > 1:  # in groups, so that no expression is deep
@@ -157,6 +176,7 @@ class _Reverse:
         self.sides: dict[tuple[int, Expr, bool], _Mask] = {}
         self.bars: dict[str, str] = {}
         self.uses: Counter[str] = Counter()
+        self._last_rule: tuple[Step, Rule] | None = None
         self.contributions: set[str] = set()  # names of steps that add to an adjoint
         self.shapes: dict[str, Shape] = dict(tape.shapes)
 
@@ -209,15 +229,66 @@ class _Reverse:
             around = _either(self.masks[step.name], step.n)
             for slot, local in enumerate(sends):
                 mask = around if local.branch is None else self._side(around, step, local.branch)
+                passed = self._passed(step, local, mask)
+                mask = passed if local.partial is None else mask  # what mixes elements gives the operand's at once
                 yield from self._hold(mask)
                 yield self._contribution(step, local, slot if len(sends) > 1 else None, mask)
-                # a mask says something of each element, so it ends where elements are mixed
-                passed = mask if local.partial is not None and self._aligned(step, local) else None
                 self.masks.setdefault(local.operand, []).append(passed)
 
-    def _aligned(self, step: Step, local: Local) -> bool:
-        """Whether the elements of the operand are those of the step."""
-        return self.shapes[local.operand] == step.shape
+    def _passed(self, step: Step, local: Local, mask: _Mask | None) -> _Mask | None:
+        """The mask of an operand's elements; None where the step mixes elements in other ways than adding them up."""
+        if mask is None or (local.partial is not None and self.shapes[local.operand] == step.shape):
+            return mask
+        shape = self._mask_shape(mask)
+        if shape == ():
+            return mask
+        move = self._move(step, local, shape)
+        return None if move is None else _Mask(None, ZERO_NUMBER, True, step.n, moved=(mask, move))
+
+    def _mask_shape(self, mask: _Mask) -> Shape:
+        """Shape of what the mask compares."""
+        if mask.name is not None:
+            return self.shapes[mask.name]
+        if mask.moved is not None:
+            base, move = mask.moved
+            inside = Name("mask") if base.name is None else Name(base.name)
+            return shape_of(move(inside), {**self.shapes, "mask": self._mask_shape(base)})
+        found: Shape = ()
+        for part in mask.waits_for:
+            found = broadcast(found, self._mask_shape(part))
+        return found if mask.any_of else broadcast(found, shape_of(mask.condition, self.shapes))
+
+    def _move(self, step: Step, local: Local, shape: Shape) -> Callable[[Expr], Expr] | None:
+        """What sends the indicator of a mask of `shape` from a step to an operand: for sums the sum's own adjoint."""
+        wanted = self.shapes[local.operand]
+
+        def whole(indicator: Expr) -> Expr:
+            return fitted(indicator, shape, step.shape)
+
+        if local.partial is not None:
+            return lambda indicator: fitted(whole(indicator), step.shape, wanted)
+        expr = step.expr
+        assert isinstance(expr, Call)
+        if expr.op == "contract":
+            spec: Spec = expr.options[0]
+            part = spec.operands[local.place]
+            rest = [index for index in part if index != UNIT and index not in spec.output]
+            sizes = dict(zip(part, wanted, strict=True))
+            missing = tuple((index, sizes[index]) for index in dict.fromkeys(rest))
+            return lambda indicator: contraction(Spec((spec.output,), part, missing), (whole(indicator),))
+        if ARRAYS[expr.op].local is not None:
+            axes, keepdims = expr.options
+            return lambda indicator: stretched(whole(indicator), wanted, axes, keepdims)
+        if expr.op in _LINEAR:
+            rule = self._rule(step)
+
+            def back(indicator: Expr) -> Expr:
+                sent = ARRAYS[rule.call.op].adjoint(rule, local.place, whole(indicator))
+                assert sent is not None
+                return sent
+
+            return back
+        return None
 
     def _side(self, around: _Mask | None, step: Step, branch: bool) -> _Mask:
         """A side of the `where` in `step`; the same mask for the same condition in the same place."""
@@ -255,14 +326,16 @@ class _Reverse:
             assert isinstance(step.expr, Call)
             sent = ARRAYS[step.expr.op].adjoint(self._rule(step), local.place, upstream)
             assert sent is not None, step.op
-            return fold(sent)
+            return fold(sent if mask is None else mask.choose(sent))
         product = fold(call("mul", upstream, local.partial))
         return fitted(product if mask is None else mask.choose(product), step.shape, shape)
 
     def _rule(self, step: Step) -> Rule:
-        assert isinstance(step.expr, Call)
-        shapes = tuple(shape_of(arg, self.shapes) for arg in step.expr.args)
-        return Rule(step.expr, shapes, step.shape, Name(step.name))
+        if self._last_rule is None or self._last_rule[0] is not step:  # once a step, however many operands it has
+            assert isinstance(step.expr, Call)
+            shapes = tuple(shape_of(arg, self.shapes) for arg in step.expr.args)
+            self._last_rule = step, Rule(step.expr, shapes, step.shape, Name(step.name))
+        return self._last_rule[1]
 
     def _partials(self, step: Step) -> Expr | None:
         """Partials of a reduction, by element; what mixes elements has none to show."""

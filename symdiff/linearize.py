@@ -98,7 +98,12 @@ class _Linearizer:
         name = self.namer.fresh(f"v{len(self.steps) + 1}")
         self.steps.append(Step(n=len(self.steps) + 1, name=name, expr=call, shape=shape, span=span))
         self.shapes[name] = shape
-        if self.constants and all(part.id in self.constants for part in walk(call) if isinstance(part, Name)):
+        scalar = call.op in TABLE and not shape
+        if (
+            scalar
+            and self.constants
+            and all(part.id in self.constants for part in walk(call) if isinstance(part, Name))
+        ):
             self.constants[name] = self._checked(substitute(call, self.constants), span)
         return Name(name)
 

@@ -161,6 +161,7 @@ class Program:
 
     def sheet(self, name: str = "formula", dtype: DType = "float64", at: Mapping[str, Any] | None = None) -> Sheet:
         """What renderers get; `name` is the prefix of the C functions."""
+        dtype = _dtype(dtype)
         return Sheet(package_directory(name), self.data, self.tape, self.code_tape, self.kind, dtype, at)
 
     def source(self, language: str = "python", *, name: str = "formula", dtype: DType = "float64") -> str:
@@ -221,8 +222,9 @@ class Program:
         """A callable Kernel. `c` raises BuildError without a compiler; `auto` then falls back to NumPy with a
         warning.
         """
-        if backend not in ("auto", "c", "numpy") or dtype not in ("float64", "float32"):
-            raise UnsupportedError(f"no backend {quoted(backend)} in {quoted(dtype)}: auto, c, numpy; float64, float32")
+        dtype = _dtype(dtype)
+        if backend not in ("auto", "c", "numpy"):
+            raise UnsupportedError(f"no backend {quoted(str(backend))}: auto, c, numpy")
         if backend == "numpy":
             return self._numpy_kernel(dtype)
         try:
@@ -323,12 +325,22 @@ class StateView:
         return trace_text.state_text(self.numbers, self.state)
 
 
+def _dtype(dtype: Any) -> DType:
+    """`float64` or `float32`, by name or as NumPy's type."""
+    name = getattr(dtype, "__name__", None) or getattr(dtype, "name", None) or str(dtype)
+    if name == "float64":
+        return "float64"
+    if name == "float32":
+        return "float32"
+    raise UnsupportedError(f"no kernels in {quoted(str(name))}: float64, float32")
+
+
 def _variables(data: FormulaData, wrt: Iterable[str] | str | None) -> tuple[str, ...]:
     """Names to differentiate by, checked."""
     if wrt is None:
         names = default_wrt(data)
         if not names:
-            raise SymdiffError("every input is constant; name the variables to differentiate by with wrt=")
+            raise SymdiffError("every input is declared constant, so there is nothing to differentiate by")
         return names
     names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
     for index, name in enumerate(names):

@@ -19,7 +19,7 @@ from symdiff.errors import ShapeError, SymdiffError, UnsupportedError, nearest, 
 from symdiff.expr import Call, Expr, walk
 from symdiff.formula import Input
 from symdiff.ops.evaluate import evaluate
-from symdiff.shapes import shape_text
+from symdiff.shapes import dimensions, shape_text, size_value
 from symdiff.tape import ADJOINT, SHARED, Step, Tape
 
 Value = Any  # a float for a scalar, else an array; which of the two is known by the step's shape alone
@@ -208,6 +208,8 @@ def _point(tape: Tape, at: Mapping[str, Any]) -> tuple[dict[str, Value], dict[st
     """A float64 or an array for every input, and the sizes of the dimensions."""
     known = [given.name for given in tape.inputs]
     for name in at:
+        if name in tape.dims:
+            raise SymdiffError(f"at: {quoted(str(name))} is a dimension, whose size the arrays give; leave it out")
         if name not in known:
             raise SymdiffError(
                 f"at: {quoted(str(name))} is not an input{nearest(str(name), known)}; inputs are {', '.join(known)}"
@@ -224,7 +226,12 @@ def _point(tape: Tape, at: Mapping[str, Any]) -> tuple[dict[str, Value], dict[st
             missing.append(given.name)
     if missing:
         raise SymdiffError(f"at: no value for {', '.join(missing)}")
-    return values, _sizes(tape, values)
+    sizes = _sizes(tape, values)
+    for need, text in tape.requirements:
+        if size_value(need, sizes) < 0:
+            found = ", ".join(f"{name} = {sizes[name]}" for name in dimensions(need))
+            raise ShapeError(f"at: {text} is out of range ({found})")
+    return values, sizes
 
 
 def _array(given: Input, value: Any) -> np.ndarray:
@@ -269,10 +276,11 @@ def refuse_abstract(tape: Tape) -> None:
     for step in tape.steps:
         for part in walk(step.expr):
             if isinstance(part, Call) and part.op in ("apply", "apply_partial"):
-                name = part.options[0]
+                name, shape = part.options[:2]
+                example = "tanh" if shape is None else f"'def {name}(o): return sum(o**2)'"
                 raise UnsupportedError(
                     f"the function '{name}' is abstract; bind it to one with a formula: .bind({name}=...) in Python, "
-                    f"--let {name}=OP on the command line, such as --let {name}=tanh"
+                    f"--let {name}=... on the command line, such as --let {name}={example}"
                 )
 
 

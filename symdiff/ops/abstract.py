@@ -3,6 +3,8 @@
 apply          options (name, shape): shape None for an elementwise function, else the shape of what it gives
 apply_partial  options (name, shape, k): its derivative by argument k, with the axes of the result before those of
                the argument; elementwise: of the broadcast shape
+declared       options (name, shape): what a function was bound to, and behind it its arguments where it is declared
+               elementwise; it holds the value to the declared shape and is no step
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from functools import reduce
 from symdiff.einstein import LETTERS, Spec, indices
 from symdiff.expr import Call, Expr, call
 from symdiff.ops.array_core import ArrayOp, Names, Rule, contraction, fitted, words
-from symdiff.ops.core import Spelling
-from symdiff.shapes import Shape, broadcast
+from symdiff.ops.core import LOOSE, Spelling
+from symdiff.shapes import Shape, ShapeFault, broadcast, shape_text
 
 
 def _shape(call: Call, shapes: Sequence[Shape]) -> Shape:
@@ -70,6 +72,30 @@ def _partial_words(call: Call, names: Names) -> Spelling:
     return words(marked, operands=len(call.args))
 
 
+# -- what is bound -----------------------------------------------------------------------------------------------------
+
+
+def _declared_lower(call: Call, shapes: Sequence[Shape]) -> Expr:
+    name, declared = call.options
+    wanted = reduce(broadcast, shapes[1:], ()) if declared is None else declared
+    if shapes[0] != wanted:
+        found = f"what it is bound to gives shape {shape_text(shapes[0])}"
+        if declared is None:
+            given = f"arguments of shape {shape_text(wanted)}"
+            raise ShapeFault(f"'{name}' is declared elementwise, and {found} for {given}: it leaves an argument out")
+        raise ShapeFault(f"'{name}' is declared function{_function_shape(wanted)}, and {found}")
+    return call.args[0]
+
+
+def _function_shape(shape: Shape) -> str:
+    """As it is declared: `(4)`, where Python writes a comma."""
+    return f"({shape[0]})" if len(shape) == 1 else shape_text(shape)
+
+
+def _declared_shape(call: Call, shapes: Sequence[Shape]) -> Shape:
+    raise AssertionError("declared is lowered before shapes are asked for")
+
+
 OPS = (
     ArrayOp(
         name="apply",
@@ -89,6 +115,15 @@ OPS = (
         gate="derivative of an abstract function",
         shape=_partial_shape,
         text=_partial_words,
+        source="definition",
+    ),
+    ArrayOp(
+        name="declared",
+        operands=-1,
+        public=False,
+        shape=_declared_shape,
+        lower=_declared_lower,
+        text=lambda call, names: Spelling("{0}", LOOSE, (LOOSE,)),
         source="definition",
     ),
 )

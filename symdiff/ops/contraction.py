@@ -24,6 +24,7 @@ from symdiff.ops.array_core import (
 from symdiff.ops.core import ATOM, LOOSE, MUL, Spelling
 from symdiff.shapes import Shape, ShapeFault, Size, shape_text, size_text, size_value
 
+_NO_AXIS = "a scalar has no axis to contract; write a*b, or declare the shapes of matrices, such as X: (n, 3)"
 _LAUE = "Laue, Mitterreiter, Giesen, A Simple and Efficient Tensor Calculus, AAAI 2020, section 4"
 
 
@@ -206,7 +207,7 @@ def _einsum(spec: Spec, numpy: bool) -> Spelling:
 def matmul_spec(a: Shape, b: Shape) -> Spec:
     """`a @ b` in all the ranks of NumPy. Raises ShapeFault."""
     if not a or not b:
-        raise array_fault("a @ b", (a, b), "a scalar has no axis to contract; write a*b")
+        raise array_fault("a @ b", (a, b), _NO_AXIS)
     inner, other = a[-1], b[-2] if len(b) > 1 else b[0]
     if inner != other:
         axis = len(b) - 2 if len(b) > 1 else 0
@@ -286,7 +287,7 @@ def _lower_sum(call: Call, shapes: Sequence[Shape]) -> Expr:
 def square_size(what: str, shape: Shape) -> Size:
     """The size of a square matrix. Raises ShapeFault."""
     if len(shape) != 2:
-        raise ShapeFault(f"{what} takes a square matrix, and this has shape {shape_text(shape)}")
+        raise ShapeFault(f"{what} takes a square matrix, and this has shape {shape_text(shape)}{_no_stack(shape)}")
     if shape[0] != shape[1]:
         rows, columns = map(size_text, shape)
         raise ShapeFault(
@@ -294,6 +295,10 @@ def square_size(what: str, shape: Shape) -> Size:
             f"axis 1 has size {columns}"
         )
     return shape[0]
+
+
+def _no_stack(shape: Shape) -> str:
+    return "; stacks of matrices are not supported, A[0] is one matrix of a stack A" if len(shape) > 2 else ""
 
 
 def _lower_trace(call: Call, shapes: Sequence[Shape]) -> Expr:
@@ -307,7 +312,8 @@ def _lower_diag(call: Call, shapes: Sequence[Shape]) -> Expr:
     if len(shape) == 1:
         return contraction(Spec(("i",), "ii") if shape[0] != 1 else Spec((UNIT,), UNIT * 2), call.args)
     if len(shape) != 2:
-        raise ShapeFault(f"diag takes a vector or a square matrix, and this has shape {shape_text(shape)}")
+        found = f"this has shape {shape_text(shape)}{_no_stack(shape)}"
+        raise ShapeFault(f"diag takes a vector or a square matrix, and {found}")
     size = square_size("diag", shape)
     return contraction(Spec(("ii",), "i") if size != 1 else Spec((UNIT * 2,), UNIT), call.args)
 

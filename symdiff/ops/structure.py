@@ -17,6 +17,7 @@ from symdiff.shapes import (
     ShapeFault,
     Size,
     Slice,
+    dimensions,
     minus,
     plain_terms,
     plus,
@@ -54,7 +55,17 @@ def _index(item: Size, size: Size, axis: int, shape: Shape) -> Size:
     found = plus(size, item) if isinstance(item, int) and item < 0 else item
     if isinstance(found, int) and isinstance(size, int) and not 0 <= found < size:
         raise ShapeFault(f"index {item} is outside of axis {axis} of shape {shape_text(shape)}")
+    if _always_negative(minus(minus(size, found), 1)):
+        sizes = " and ".join(dimensions(plus(size, found)) or dimensions(size)) or "size"
+        found_text = f"axis {axis} of shape {shape_text(shape)} for every {sizes}"
+        raise ShapeFault(f"index {size_text(item)} is outside of {found_text}; the last one is {size_text(minus(size, 1))}")
     return found
+
+
+def _always_negative(size: Size) -> bool:
+    """Whether `size` is below 0 whatever its dimensions are."""
+    terms = plain_terms(size)
+    return all(factor < 0 for factor, _ in terms) and any(not names for _, names in terms)
 
 
 def _slice(item: Slice, size: Size, axis: int, shape: Shape) -> Slice:

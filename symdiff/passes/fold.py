@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from symdiff.expr import Expr, Name, Number, substitute
+from symdiff.ops.array_core import fitted
 from symdiff.ops.evaluate import fold
+from symdiff.ops.infer import shape_of
 from symdiff.tape import PRIMAL, Tape
 
 
@@ -15,10 +17,13 @@ def fold_constants(tape: Tape) -> Tape:
     Accumulators are left alone: their value is a sum of several steps.
     """
     constants: dict[str, Expr] = {}
+    shapes = tape.shapes
     results = {expr.id for _, expr in tape.outputs if isinstance(expr, Name)}
     steps = []
     for step in tape.steps:
         expr = fold(substitute(step.expr, constants)) if constants else fold(step.expr)
+        if step.shape:  # `x**0` is the number 1, and as often as x has elements
+            expr = fitted(expr, shape_of(expr, shapes), step.shape)
         if isinstance(expr, Number) and step.into is None and not (step.role == PRIMAL and step.name in results):
             constants[step.name] = expr
         steps.append(replace(step, expr=expr))

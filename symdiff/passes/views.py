@@ -13,7 +13,7 @@ from symdiff.ops.array_core import contraction, fitted, size_expr
 from symdiff.ops.infer import call_shape, shape_of
 from symdiff.passes.products import elementary
 from symdiff.shapes import Shape, broadcast
-from symdiff.tape import Namer, Step, Tape
+from symdiff.tape import PRIMAL, Namer, Step, Tape
 
 _VIEWS = ("transpose", "diagonal")
 
@@ -60,16 +60,19 @@ def drop_broadcasts(tape: Tape) -> Tape:
     """
     fixed = {name for _, expr in tape.outputs for name in names(expr)}
     fixed |= {step.into for step in tape.steps if step.into is not None}
-    full, small = dict(tape.shapes), dict(tape.shapes)
+    full, small, namer = dict(tape.shapes), dict(tape.shapes), Namer(tape.bound_names())
     steps: list[Step] = []
     for step in tape.steps:
         expr, have = _small(step.expr, full, small)
         if have != step.shape and (step.target in fixed or step.name in fixed):
             expr, have = fitted(expr, have, step.shape), step.shape
+        made = [replace(step, expr=expr, shape=have)]
+        if step.role == PRIMAL:
+            made = elementary(made[0], small, namer)
         small[step.name] = have
         if step.into is not None:
             small[step.into] = have
-        steps.append(replace(step, expr=expr, shape=have))
+        steps += made
     return replace(tape, steps=tuple(steps))
 
 

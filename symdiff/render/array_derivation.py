@@ -111,7 +111,7 @@ def _context(model: ArrayModel, page: ArrayPage, escape: Any) -> dict[str, Any]:
         "has_vectors": any(len(given.shape) == 1 for given in model.tape.inputs),
         "has_stacks": any(len(step.shape) > 2 for step in model.tape.steps),
         "has_indicators": _INDICATOR.search(content) is not None,
-        "definitions": latex_definitions(content, page.marks.kronecker),
+        "definitions": latex_definitions(content, page.marks.kronecker, "index" in model.ops),
         "has_logarithm": r"\log" in content,
         "forward": forward,
         "rules": [rule | {"title": _capital(escape(rule["title"])), "words": escape(rule["words"])} for rule in rules],

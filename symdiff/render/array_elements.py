@@ -34,8 +34,8 @@ class Written:
 
 
 def element_name(name: str, place: tuple[int, ...]) -> str:
-    """`W[1,2]`: the name of an element inside an expression; places count from 1."""
-    return f"{name}[{','.join(str(k + 1) for k in place)}]" if place else name
+    """`W[0,1]`: the name of an element inside an expression, as in the formula language."""
+    return f"{name}[{','.join(map(str, place))}]" if place else name
 
 
 def is_small(tape: Tape) -> bool:
@@ -99,7 +99,7 @@ def _node(old: Call, args: list[Any]) -> Any:
     if old.op in _MOVING:
         entry = ARRAYS[old.op]
         assert entry.numpy is not None
-        return entry.numpy(entry.resolve(old.options, {}), *args)
+        return np.asarray(entry.numpy(entry.resolve(old.options, {}), *args), dtype=object)  # of an element as well
     return None
 
 

@@ -24,6 +24,7 @@ MOST = 6  # rows or columns of an array that is shown in full
 _FIRST = 3  # of a larger one, in front of the dots
 _MOST_EXACT = 600  # elements of all arrays together that are worked out in fractions
 _MOVING = frozenset({"contract", "index", "concat", "stack", "reshape"})
+_FILLED = frozenset({"zeros", "ones", "eye"})
 
 
 class ArrayFigures:
@@ -73,6 +74,13 @@ class ArrayFigures:
             assert entry.numpy is not None
             options = entry.resolve(call.options, self.trace.sizes)
             return entry.numpy(options, *[np.asarray(arg, object) for arg in args])
+        if call.op in _FILLED:
+            entry = ARRAYS[call.op]
+            assert entry.numpy is not None
+            made = np.asarray(entry.numpy(entry.resolve(call.options, self.trace.sizes)))
+            return np.frompyfunc(lambda x: Fraction(int(x)), 1, 1)(made)
+        if call.op == "put":
+            return self._put(call, np.asarray(args[0], object))
         if call.op in ("sumsq", "mean") and call.options[0] is None and not call.options[1]:
             array = np.asarray(args[0], object)
             if array.size == 0:
@@ -81,6 +89,14 @@ class ArrayFigures:
             return total / (array.size if call.op == "mean" else 1)
         rule = rational_rule(call.op)
         return None if rule is None else np.frompyfunc(rule, len(args), 1)(*args)
+
+    def _put(self, call: Call, array: Any) -> Any:
+        """Elements in their places, which a second array of their numbers shows, among zeros."""
+        entry = ARRAYS[call.op]
+        assert entry.numpy is not None
+        numbers = np.arange(1.0, array.size + 1).reshape(array.shape)
+        places = np.asarray(entry.numpy(entry.resolve(call.options, self.trace.sizes), numbers)).astype(int)
+        return np.array([Fraction(0), *array.ravel()], object)[places]
 
     def value(self, expr: Expr) -> Any:
         """A float or an array."""

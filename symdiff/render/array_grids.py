@@ -130,6 +130,7 @@ class GridWriter:
         return ""
 
     def _grid(self, array: Any, printer: Callable[[Any], str]) -> str:
+        array = np.asarray(array, dtype=object)
         if array.ndim == 0:
             return printer(array[()])
         rows = array if array.ndim == 2 else array[:, None]

@@ -31,6 +31,7 @@ class Locals:
         self.tape, self.shapes = tape, tape.shapes
         self.marks: Marks = marks
         self.primal = {step.name: step for step in tape.primal}
+        self.output = tape.value.id if isinstance(tape.value, Name) else ""
         self.slots: dict[tuple[str, str], list[int]] = {}  # of every operand of a step, in the order of the operands
         for step in tape.reverse:
             if step.of is not None and step.receiver is not None and step.slot is not None:
@@ -238,9 +239,13 @@ class Locals:
         if op == "contract":
             others = [arg for j, arg in enumerate(primal.expr.args) if j != k]
             if not others:
+                if familiar(primal.expr.options[0]).kind == "trace":
+                    return self.sent(primal, k, None, ONE_NUMBER)
                 return ONE_NUMBER if familiar(primal.expr.options[0]).kind in ("sum", "broadcast", "identity") else None
             return others[0] if len(others) == 1 else None
-        if not primal.shape and op not in ("det", "logdet"):
+        if op == "solve" and k == 1:
+            return call("inv", primal.expr.args[0])
+        if not primal.shape and op not in ("det", "logdet", "index"):
             return self.sent(primal, k, None, ONE_NUMBER)
         if op == "mean":
             return self.sent(primal, k, None, ONE_NUMBER) if not primal.shape else None

@@ -131,7 +131,7 @@ class TextMarks:
 
     def entry(self, name: str, indices: str) -> str:
         """An element."""
-        return f"{self.name(name)}[{','.join(indices)}]" if indices else self.name(name)
+        return f"{self.name(name)}[{','.join(indices.replace(UNIT, '0'))}]" if indices else self.name(name)
 
     def _local(self, expr: Expr, indices: Mapping[str, str]) -> Printer:
         names = {part.id: self.name(part.id) for part in walk(expr) if isinstance(part, Name)}
@@ -221,7 +221,8 @@ def _with_ones(old: Call, args: list[Expr]) -> Expr:
         sizes = dict(old.options[0].sizes) | {UNIT: 1}
         return call("ones", options=(tuple(sizes[index] for index in old.options[0].output),))
     spec = old.options[0] if old.op == "contract" and len(args) == 1 else Spec(("",), "")
-    if spec.output == "ii" and spec.operands[0].replace(UNIT, "") == "i":  # the diagonal of a column or a row as well
+    index = spec.operands[0].replace(UNIT, "")
+    if index and spec.output == index * 2:  # the diagonal of a column or a row as well
         return Call("contract", tuple(args), None, (Spec(("i",), "ii"),))
     return old.over(args)
 

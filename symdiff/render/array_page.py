@@ -31,6 +31,7 @@ from symdiff.tape import SEED
 ROOM = TEXT_WIDTH - TAG_WIDTH - INDENT
 _MOST_LINES = 120  # of one alignment
 _SHORT_NUMBER = 6
+_OPERATORS = frozenset({"tr", "cof", "chol", "put", "others", "sign", "transpose", "broadcast"})
 _GREEK = re.compile(r"lam(?=$|[0-9_])")  # what people call lambda, which is a word of Python
 
 
@@ -53,7 +54,7 @@ class ArrayPage:
         for k, name in enumerate(self.long_names):  # a product of them must fit on a line
             start = shown[name][:5].replace("_", r"\_")
             table[shown[name]] = Symbol(rf"\mathit{{{start}}}{{\ldots}}", f"({k + 1})", False)
-        self.symbols: dict[str, Symbol] = {name: table[spelling] for name, spelling in shown.items()}
+        self.symbols: dict[str, Symbol] = {name: _upright(table[spelling]) for name, spelling in shown.items()}
         self.names = {name: symbol.text for name, symbol in self.symbols.items()}
         functions = {helper.name: self.names[helper.name] for helper in helpers}
         functions |= {name: self.names[name] for name in formula.functions}
@@ -360,6 +361,12 @@ class ArrayPage:
     def reverse_lines(self) -> list[list[str]]:
         """The reverse sweep."""
         return self.block(line for line in self.model.reverse if line.role != SEED)
+
+
+def _upright(symbol: Symbol) -> Symbol:
+    """A word in upright letters, which no product of variables is; in italics where an operator has that word."""
+    words = re.findall(r"\\mathit\{(.*?)\}", symbol.base)
+    return symbol if _OPERATORS & set(words) else replace(symbol, base=symbol.base.replace(r"\mathit", r"\mathrm"))
 
 
 def _is_long(value: Any) -> bool:

@@ -173,7 +173,8 @@ class Rules:
         letters = "".join(index for index in out if index != UNIT)
         upstream = marks.partial(marks.name(self.output), marks.entry(primal.name, out))
         local = marks.partial(marks.entry(primal.name, out), operand)
-        yield marks.total(letters, marks.times([upstream, local]))
+        if primal.name != self.locals.output:  # else there is nothing in front of the local derivative
+            yield marks.total(letters, marks.times([upstream, local]))
         deltas = [marks.delta(a, b) for a, b in element.deltas]
         inner = marks.total(element.summed, marks.times([*deltas, *element.body({})]))
         body = marks.bracket(inner) if element.summed and not deltas else inner

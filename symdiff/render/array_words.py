@@ -21,7 +21,8 @@ LATEX_SIGNS: tuple[tuple[str, str], ...] = (
     (r"I_{", r"$I_{n}$ is the identity matrix"),
     (
         r"\operatorname{diag}",
-        r"$\operatorname{diag}$ of a vector is the matrix with the vector on its diagonal, of a matrix its diagonal",
+        r"$\operatorname{diag}$ of a vector, a column or a row is the matrix with it on the diagonal, of another matrix its "
+        r"diagonal",
     ),
     (r"\operatorname{tr}", r"$\operatorname{tr}$ is the trace"),
     (r"\lVert", r"$\lVert \cdot \rVert$ is the square root of the sum of the squares of all elements"),
@@ -47,7 +48,7 @@ LATEX_SIGNS: tuple[tuple[str, str], ...] = (
     ),
     (
         "{:}",
-        r"indices in square brackets count from $0$, and $a{:}b$ stands for those from $a$ up to and without $b$",
+        r"$a{:}b$ in square brackets stands for the indices from $a$ up to and without $b$",
     ),
     (
         r"\operatorname{put}",
@@ -67,7 +68,11 @@ TEXT_SIGNS: tuple[tuple[str, str], ...] = (
     (".T", "A.T is the transpose"),
     ("outer(", "outer(a, b) is the matrix of all products a[i]*b[j]"),
     ("broadcast(", "broadcast(a, shape) repeats a to a shape"),
-    ("diag(", "diag of a vector is the matrix with it on the diagonal, of a matrix its diagonal"),
+    (
+        "diag(",
+        "diag of a vector, a column or a row is the matrix with it on the diagonal, of another matrix its diagonal",
+    ),
+    ("eye(", "eye(n) is the identity matrix"),
     ("cofactor(", "cofactor(A) is the matrix of signed minors"),
     ("prod_others(", "prod_others(a)[i] is the product of all elements but a[i]"),
     ("cumsum_reverse(", "cumsum_reverse sums from the last element backwards"),
@@ -82,13 +87,16 @@ TEXT_SIGNS: tuple[tuple[str, str], ...] = (
 )
 
 
-def latex_definitions(content: str, kronecker: bool) -> list[str]:
-    """Sentences for the signs that occur in a document."""
+_COUNTED = "indices in square brackets count from $0$, as in the formula, and subscripts count from $1$"
+
+
+def latex_definitions(content: str, kronecker: bool, indexed: bool = False) -> list[str]:
+    """Sentences for the signs that occur in a document; `indexed` says that the formula has square brackets."""
     signs = [(sign, sentence) for sign, sentence in LATEX_SIGNS if kronecker or sign != r"\delta_{"]
     found = [sentence for sign, sentence in signs if sign in content]
     if not re.search(r"\^\{-\\top\}", content):
         found = [sentence for sentence in found if "A^{-\\top}" not in sentence]
-    return found
+    return [_COUNTED, *found] if indexed else found
 
 
 def text_definitions(content: str) -> list[str]:

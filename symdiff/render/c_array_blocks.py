@@ -147,6 +147,8 @@ class Blocked:
             return []
         text, space = self.text, self.loop.space
         kept = collapsed(space, [leaf for _, leaf in self.gather])
+        if not kept:
+            return [f"{name}[0] = {self._value(leaf, [0] * len(space))};" for name, leaf in self.gather]
         sizes = extents(space, kept)
         names = [text.local(f"at_{axis}") for axis in range(len(kept))]
         for name in names:

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from symdiff.einstein import UNIT, Spec
-from symdiff.expr import Call
+from symdiff.expr import ZERO_NUMBER, Call
 from symdiff.render.c_array_elem import (
     Elem,
     at,
     combined,
     diagonal,
+    number,
     on_diagonal,
     read,
+    row_major,
     taken,
     without,
 )
@@ -179,6 +181,8 @@ def _product(
 ) -> Elem | None:
     """A loop of matrix products: in place where the strides allow it, else of copies in a better order."""
     sizes = parts[0].sizes() | parts[1].sizes()
+    if 0 in sizes.values():
+        return number(ZERO_NUMBER, shape)
     output = [letter for letter in spec.output if letter != UNIT]
     a, b = (_Part(part.letters, low.stored(part.elem)) for part in parts)
     order = (*letters.batch, *letters.first, *letters.second)
@@ -270,9 +274,9 @@ def _matrix(part: _Part, batch: Sequence[str], rows: Sequence[str], columns: Seq
     if row is None or column is None or leaf is None:
         return None
     loop = _loop_strides(part, batch)
-    if column == 1 and _is_positive(row):
+    if column == 1 and _is_positive(row, part):
         return Matrix(leaf, loop, row)
-    if row == 1 and _is_positive(column):
+    if row == 1 and _is_positive(column, part):
         return Matrix(leaf, loop, column, transposed=True)
     return None
 
@@ -284,8 +288,11 @@ def _vector(part: _Part, batch: Sequence[str], letters: Sequence[str]) -> Matrix
     return Matrix(leaf, _loop_strides(part, batch))
 
 
-def _is_positive(size: Size) -> bool:
-    """Whether a stride points forwards; a sum of products of sizes does."""
+def _is_positive(size: Size, part: _Part) -> bool:
+    """Whether a stride points forwards. One like k - 1 does if it is a product of sizes; -(k - 1) looks the same."""
     if isinstance(size, Polynomial):
-        return all(factor > 0 for _, factor in size.terms)
+        leaf = part.elem.load
+        stored = leaf.variable.shape if leaf is not None and leaf.variable is not None else ()
+        whole = size in row_major(stored) or size in row_major(part.elem.shape)
+        return whole or all(factor > 0 for _, factor in size.terms)
     return isinstance(size, str) or size > 0

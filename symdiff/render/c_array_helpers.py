@@ -35,7 +35,12 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "dot": ("madd",),
     "gemv": ("dot",),
     "ger": ("madd",),
-    "gemm": ("madd",),
+    "gemm_small": ("madd",),
+    "gemm_lanes": ("madd",),
+    "gemm_tall": ("madd",),
+    "gemm_loops": ("madd",),
+    "gemm_blas": (),
+    "gemm": ("gemm_small", "gemm_lanes", "gemm_tall", "gemm_loops", "gemm_blas"),
 }
 """Template `c/helpers/array/NAME.c.j2` -> the templates whose functions it calls. All but `madd` (a macro) define a
 function `sd_NAME`."""
@@ -64,6 +69,23 @@ thread), median of seven runs, ns per product of n x n matrices; dgemm's time de
 So the own loops keep up with AVX2 kernels at every size, and lose at most 75 ns to the others below the threshold.
 """
 
+GEMM_PARTS = {"part": 1_000_000, "part_result": 256, "part_factor": 128, "turned_rows": 256}
+"""How `sd_gemm` calls BLAS: products of more than `part` multiplications with a result of at most `part_result` or a
+second factor of at most `part_factor` numbers in parts, those with a transposed first factor and few columns turned.
+
+OpenBLAS has kernels for AVX-512 that do not copy their operands, up to m*n*k = 1e6. Same machine and method as above,
+double, us per product, before and after; AVX2 kernels copy in every case, and parts cost them up to 15 %.
+
+    m, n, k                 AVX-512 kernels     AVX2 kernels
+    A' B   8, 8, 200000        2700   650        2950  2960     in parts
+    A' B   32, 2, 200000       9550  1700        9320  7680     in parts
+    A' B   16, 16, 100000      3410  1260        3820  3970     in parts
+    A B    200000, 5, 3         840   270         670   710     in parts
+    A B    200000, 8, 8        1730  1000        1690  1950     in parts
+    A' B   512, 32, 4096       7060  4340        5220  4330     turned
+    A' B   512, 10, 4096       3490  1980        3610  2880     turned
+"""
+
 
 def ordered(used: Iterable[str]) -> list[str]:
     """The named functions and all that they need, each after what it needs; the same list for the same set."""
@@ -88,4 +110,6 @@ def array_helpers(used: Iterable[str], real: str, suffix: str, gemm: str) -> lis
     """
     templates = environment("c")
     context = {"real": real, "s": suffix, "gemm": gemm, "threshold": f"{GEMM_THRESHOLD}.0"}
+    context |= {name: str(number) for name, number in GEMM_PARTS.items()}
+    context["turned_columns"] = "64" if suffix else "32"  # 64 KiB
     return [templates.get_template(f"helpers/array/{name}.c.j2").render(context).strip("\n") for name in ordered(used)]

@@ -19,7 +19,7 @@ from symdiff.expr import Call, is_constant, walk
 from symdiff.ops import TABLE
 from symdiff.ops.evaluate import constant_value
 from symdiff.render.c_array_elem import Elem, Leaf, Variable, row_major
-from symdiff.shapes import Shape, Size
+from symdiff.shapes import Shape, Size, product
 
 # Every one of these is rounded once, or picks an operand: the bits of an element are the same in any loop.
 EXACT = frozenset(
@@ -52,7 +52,8 @@ class Map:
     @property
     def whole(self) -> bool:
         """Whether element i of the space is element i of the variable."""
-        return self.place.offset == 0 and self.place.strides == row_major(self.variable.shape)
+        same = self.place.offset == 0 and self.place.strides == row_major(self.space)
+        return same and product(self.space) == product(self.variable.shape)
 
     def reads(self) -> Iterator[Leaf]:
         return iter(self.elem.leaves.values())

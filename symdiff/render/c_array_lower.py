@@ -58,11 +58,11 @@ class Lowering:
     # -- steps -----------------------------------------------------------------------------------------------------
 
     def _step(self, step: Step) -> None:
-        self.current, self.pending = step.target, [_note(step, self.primal)]
+        first = step.into is None or step.into not in self.sums
+        self.current, self.pending = step.target, [_note(step, self.primal, first)]
         if step.into is None:
             self.values[step.name] = self._bound(step)
         else:
-            first = step.into not in self.sums
             variable = self.sums.setdefault(step.into, Variable(step.into, step.shape))
             self._stored(step.expr, Target(variable, not first))
             self.values[step.into] = read(variable)
@@ -101,7 +101,7 @@ class Lowering:
         leaf, variable = value.load, None
         if value.shape and leaf is not None and leaf.offset == 0 and leaf.strides == row_major(value.shape):
             variable = leaf.variable
-        owned = variable is not None and variable.source is None and variable.output is None
+        owned = variable is not None and variable.shape and variable.source is None and variable.output is None
         if owned and variable is not None and product(variable.shape) == product(value.shape):
             variable.output = k
             return value
@@ -269,8 +269,8 @@ def joins(shape: Shape, kept: tuple[int, ...]) -> bool:
     )
 
 
-def _note(step: Step, primal: dict[str, Step]) -> str:
-    """`(5) v5 = H @ v4`, and for an adjoint step where it comes from."""
+def _note(step: Step, primal: dict[str, Step], first: bool) -> str:
+    """`(5) v5 = H @ v4`, and for an adjoint step where it comes from; what comes first is not added to anything."""
     shown = TEXT(step.expr)
     shown = shown if len(shown) <= 200 else "..."
     source = primal.get(step.of or "") if step.role != PRIMAL else None
@@ -278,7 +278,7 @@ def _note(step: Step, primal: dict[str, Step]) -> str:
     if source is not None:
         text = TEXT(source.expr)
         origin = f", from {source.name}" + (f" = {text}" if len(text) <= 60 else "")
-    return f"({step.label}) {step.target} {'+=' if step.into else '='} {shown}{origin}"
+    return f"({step.label}) {step.target} {'=' if first else '+='} {shown}{origin}"
 
 
 # -- structure ---------------------------------------------------------------------------------------------------------

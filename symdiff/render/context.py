@@ -100,11 +100,9 @@ class Sheet:
         text = "; ".join(self.formula_lines)
         in_file = self.is_long or self.formula.helpers or len(text) > _LONGEST_COMMAND
         source = f"{self.name}.sd" if in_file else shlex.quote(text)
-        wrt = (
-            ""
-            if self.code.wrt == default_wrt(self.formula) or self.kind == "value"
-            else f" --wrt {','.join(self.code.wrt)}"
-        )
+        wrt = " --value" if self.kind == "value" else ""
+        if self.kind != "value" and self.code.wrt != default_wrt(self.formula):
+            wrt = f" --wrt {','.join(self.code.wrt)}"
         dtype = "" if self.dtype == "float64" else f" --dtype {self.dtype}"
         numbers = [f"{name}={plain_number(Number(float(value)))}" for name, value in self._scalars_at.items()]
         at = f" --at {self.name}.toml" if self.point_file else f" --at {','.join(numbers)}" if numbers else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from symdiff.expr import Call, Expr, Number
+from symdiff.expr import Call, Expr, Number, bottom_up, walk
 from symdiff.formula import FormulaData
 from symdiff.ops import ARRAYS
 from symdiff.ops.core import ATOM, LOOSE, Spelling
@@ -53,7 +53,14 @@ _FORMULA = _FormulaPrinter("text", {}, plain_number, {})
 
 def formula_text(expr: Expr, formula: FormulaData) -> str:
     """`expr` in the formula language, from its tree."""
-    return replace(_FORMULA, helpers=frozenset([*formula.helpers, *formula.functions]))(expr)
+    return replace(_FORMULA, helpers=frozenset([*formula.helpers, *formula.functions]))(_without_checks(expr))
+
+
+def _without_checks(expr: Expr) -> Expr:
+    """What holds a bound function to its declaration is no text: the check has been made."""
+    if not any(isinstance(part, Call) and part.op == "declared" for part in walk(expr)):
+        return expr
+    return bottom_up(expr, lambda leaf: leaf, lambda call, args: args[0] if call.op == "declared" else call.over(args))
 
 
 __all__ = ["formula_text"]

@@ -41,6 +41,8 @@ def trace_text(trace: Trace) -> str:
             total = "" if alone else _digits(send.total)
             reverse.append([f"({send.step.label})", line, _digits(send.local), _digits(send.value), total])
         output = trace.tape.value.id if isinstance(trace.tape.value, Name) else "value"
+        if all(row[-1] == "" for row in reverse[1:] if row[2:4] != ["", ""]):  # but for the seed, which its line says
+            reverse = [row[:-1] for row in reverse]
         gradient = [["", "gradient", ""]] + [
             ["", f"d {output} / d {name}", _digits(value)] for name, value in trace.gradient.items()
         ]
@@ -149,11 +151,11 @@ def tape_text(steps: tuple[Step, ...]) -> str:
 
 
 def _digits(value: Value | None) -> str:
-    """All digits of a number; an array in brackets, row by row, with the middle of a large one left out."""
+    """All digits of a number; an array in brackets, row by row, with the middle of a large one left out, and 0 for -0."""
     if value is None:
         return ""
     if isinstance(value, np.ndarray):
-        return np.array2string(value, floatmode="unique", threshold=_SHOWN, edgeitems=3, max_line_width=10_000)
+        return np.array2string(value + 0.0, floatmode="unique", threshold=_SHOWN, edgeitems=3, max_line_width=10_000)
     return repr(float(value))
 
 

@@ -46,6 +46,22 @@ void c_gemm(t_gemm gemm, int ta, int tb, size_t m, size_t n, size_t k, const REA
     const REAL *b, size_t ldb, int add, REAL *c, size_t ldc)
 { sd_gemm(gemm, ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc); }
 void c_gemm_3(const REAL *a, const REAL *b, int add, REAL *c) { sd_gemm(NULL, 0, 1, 3, 3, 3, a, 3, b, 3, add, c, 3); }
+#define LANES(M, N) void c_gemm_lanes_##M##_##N(size_t k, const REAL *a, size_t lda, const REAL *b, size_t ldb, \
+    int add, REAL *c, size_t ldc) { sd_gemm(NULL, 1, 0, M, N, k, a, lda, b, ldb, add, c, ldc); }
+LANES(1, 1) LANES(1, 8) LANES(3, 2) LANES(2, 3) LANES(5, 3) LANES(4, 4) LANES(16, 1)
+#define TALL(N, K) void c_gemm_tall_##N##_##K(int ta, int tb, size_t m, const REAL *a, size_t lda, const REAL *b, \
+    size_t ldb, int add, REAL *c, size_t ldc) \
+{ \
+    if (ta && tb) \
+        sd_gemm(NULL, 1, 1, m, N, K, a, lda, b, ldb, add, c, ldc); \
+    else if (ta) \
+        sd_gemm(NULL, 1, 0, m, N, K, a, lda, b, ldb, add, c, ldc); \
+    else if (tb) \
+        sd_gemm(NULL, 0, 1, m, N, K, a, lda, b, ldb, add, c, ldc); \
+    else \
+        sd_gemm(NULL, 0, 0, m, N, K, a, lda, b, ldb, add, c, ldc); \
+}
+TALL(1, 1) TALL(2, 3) TALL(3, 2) TALL(7, 5) TALL(8, 8) TALL(16, 4)
 void c_gemv(int ta, size_t m, size_t k, const REAL *a, size_t lda, const REAL *x, int add, REAL *y)
 { sd_gemv(ta, m, k, a, lda, x, add, y); }
 void c_ger(size_t m, size_t n, const REAL *x, const REAL *y, int add, REAL *c) { sd_ger(m, n, x, y, add, c); }
@@ -152,6 +168,39 @@ static void products(int fill)
         }
     }
 }
+/* Of few columns: lengths around a block of rows. */
+static void narrow(int fill)
+{
+    typedef void lanes(size_t, const REAL *, size_t, const REAL *, size_t, int, REAL *, size_t);
+    typedef void tall(int, int, size_t, const REAL *, size_t, const REAL *, size_t, int, REAL *, size_t);
+    static lanes *const few[] = {c_gemm_lanes_1_8, c_gemm_lanes_3_2, c_gemm_lanes_5_3, c_gemm_lanes_4_4,
+        c_gemm_lanes_16_1};
+    static tall *const many[] = {c_gemm_tall_2_3, c_gemm_tall_3_2, c_gemm_tall_7_5, c_gemm_tall_8_8, c_gemm_tall_16_4};
+    static const size_t rows[] = {1, 3, 5, 4, 16}, columns[] = {8, 2, 3, 4, 1};
+    static const size_t n[] = {2, 3, 7, 8, 16}, k[] = {3, 2, 5, 8, 4};
+    for (int f = 0; f < 5; ++f)
+        for (size_t m = 0; m < 70; ++m)
+            for (int c = 0; c < 8; ++c) {
+                const int ta = c % 2, tb = c / 2 % 2;
+                REAL *a = array(m * rows[f], fill), *b = array(m * columns[f], fill);
+                REAL *y = array(rows[f] * columns[f], 1);
+                few[f](m, a, rows[f], b, columns[f], ta, y, columns[f]);
+                free(a), free(b), free(y);
+                a = array(m * k[f], fill), b = array(n[f] * k[f], fill), y = array(m * n[f], 1);
+                many[f](ta, tb, m, a, ta ? m : k[f], b, tb ? k[f] : n[f], c / 4, y, n[f]);
+                free(a), free(b), free(y);
+            }
+}
+/* Of so many multiplications that they go to BLAS in parts. */
+static void large(size_t m, size_t n, size_t k)
+{
+    for (int c = 0; c < 8; ++c) {
+        const int ta = c % 2, tb = c / 2 % 2;
+        REAL *a = array(m * k, 1), *b = array(k * n, 1), *y = array(m * n, 1);
+        c_gemm(fake, ta, tb, m, n, k, a, ta ? m : k, b, tb ? k : n, c / 4, y, n);
+        free(a), free(b), free(y);
+    }
+}
 int main(void)
 {
     REAL nine[9] = {1, 2, 3}, sum;
@@ -161,7 +210,11 @@ int main(void)
         views(fill);
         matrices(fill);
         products(fill);
+        narrow(fill);
     }
+    large(10, 9, 11200);
+    large(21000, 5, 10);
+    large(260, 11, 360);
     return 0;
 }
 """

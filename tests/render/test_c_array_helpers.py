@@ -344,6 +344,67 @@ def test_gemm(c: Library, sizes: tuple[int, int, int], dtype: str) -> None:
             product(c, blas(dtype), *flags, sizes, more)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "sizes", [(7, 5, 30011), (9, 17, 6701), (40001, 5, 6), (5, 40001, 6), (513, 11, 190), (70, 5, 3001), (300, 64, 60)]
+)
+def test_large_products_of_few_columns(c: Library, sizes: tuple[int, int, int], dtype: str) -> None:
+    """Those that BLAS gets in parts, or turned; the numbers are small integers, so every order of a sum is exact."""
+    m, n, k = sizes
+    draw = np.random.default_rng(1)
+    for ta, tb, add in np.ndindex(2, 2, 2):
+        a = c.array(draw.integers(-2, 3, size=(k, m) if ta else (m, k)))
+        b = c.array(draw.integers(-2, 3, size=(n, k) if tb else (k, n)))
+        y = c.array(draw.integers(-2, 3, size=(m, n + 1)))
+        want = y.copy()
+        want[:, :n] = (a.T if ta else a) @ (b.T if tb else b) + add * y[:, :n]
+        flags = [ctypes.c_int(flag) for flag in (ta, tb, add)]
+        c.call("gemm", blas(dtype), *flags[:2], m, n, k, a, a.shape[1], b, b.shape[1], flags[2], y, n + 1)
+        assert np.array_equal(y, want)
+
+
+@pytest.mark.parametrize("k", [0, 1, 7, 8, 9, 16, 31, 32, 33, 1000])
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (1, 8), (3, 2), (2, 3), (5, 3), (4, 4), (16, 1)])
+def test_a_small_constant_result(c: Library, m: int, n: int, k: int) -> None:
+    a, b, y = samples(c, (k, m + 1), 1), samples(c, (k, n + 2), 2), samples(c, (m, n + 1), 3)
+    for add in (0, 1):
+        got, want = y.copy(), y.astype(float)
+        want[:, :n] = a[:, :m].T.astype(float) @ b[:, :n] + add * want[:, :n]
+        c.call(f"gemm_lanes_{m}_{n}", k, a, m + 1, b, n + 2, ctypes.c_int(add), got, n + 1)
+        assert np.allclose(got, want, rtol=0, atol=20 * c.eps * (k + 1))
+        again = y.copy()
+        shifted = c.array(np.concatenate([np.zeros(1), a.ravel()]))[1:]
+        c.call(f"gemm_lanes_{m}_{n}", k, shifted, m + 1, b, n + 2, ctypes.c_int(add), again, n + 1)
+        assert same(again, got)
+
+
+def test_a_small_constant_result_that_is_not_finite(c: Library) -> None:
+    """What is not finite stays in its row and column, wherever in a block it stands."""
+    for place in range(70):
+        a, b, y = samples(c, (70, 3), 1), samples(c, (70, 2), 2), c.new(3, 2)
+        a[place, 1], b[place, 0] = INF, 2.0
+        b[place, 1] = NAN
+        c.call("gemm_lanes_3_2", 70, a, 3, b, 2, ctypes.c_int(0), y, 2)
+        assert y[1, 0] == INF and np.isnan(y[:, 1]).all() and np.isfinite(y[::2, 0]).all()
+
+
+@pytest.mark.parametrize("m", [0, 1, 2, 7, 8, 9, 17, 64, 65, 203])
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (2, 3), (3, 2), (7, 5), (8, 8), (16, 4)])
+def test_a_small_constant_factor(c: Library, n: int, k: int, m: int) -> None:
+    """With the bits of the own loops, in every row."""
+    for ta, tb, add in np.ndindex(2, 2, 2):
+        a, b = samples(c, (k, m + 1) if ta else (m, k + 1), 1), samples(c, (n, k + 2) if tb else (k, n + 2), 2)
+        y = samples(c, (m, n + 1), 3)
+        got, want = y.copy(), y.copy()
+        flags = [ctypes.c_int(flag) for flag in (ta, tb, add)]
+        c.call(f"gemm_tall_{n}_{k}", *flags[:2], m, a, a.shape[1], b, b.shape[1], flags[2], got, n + 1)
+        null = ctypes.c_void_p(None)
+        c.call("gemm", null, *flags[:2], m, n, k, a, a.shape[1], b, b.shape[1], flags[2], want, n + 1)
+        assert same(got, want)
+        A, B = a[:, :m] if ta else a[:, :k], b[:, :k] if tb else b[:, :n]
+        exact = (A.T if ta else A).astype(float) @ (B.T if tb else B) + add * y[:, :n]
+        assert np.allclose(got[:, :n], exact, rtol=0, atol=20 * c.eps * (k + 1))
+
+
 @pytest.mark.parametrize("sizes", [(0, 2, 3), (2, 0, 3), (2, 3, 0), (0, 0, 0), (40, 50, 0), (40, 0, 50)])
 def test_gemm_of_nothing(c: Library, sizes: tuple[int, int, int], dtype: str) -> None:
     for flags in np.ndindex(2, 2, 2):
