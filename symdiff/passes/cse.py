@@ -102,7 +102,7 @@ def _replace(
         rebuilt = typed.over(new for _, new in args)
         if original in known:
             return original, Name(known[original])
-        if original in shared and step.into is not None:
+        if original in shared and (step.into is not None or step.shape):
             return original, Name(shared[original])
         if counts[original] > 1 and typed is not step.expr:
             if original not in shared:
