@@ -70,6 +70,9 @@ def _formula_options(command: F) -> F:
         "--wrt", metavar="A,B", help="Variables to differentiate by; by default all that are not constant."
     )(command)
     command = click.option(
+        "--value", "value_only", is_flag=True, help="The value alone, without derivatives; it may then be an array."
+    )(command)
+    command = click.option(
         "--limit", "limits", multiple=True, metavar="NAME=N", help=f"Raise a limit: {', '.join(_LIMIT_NAMES)}."
     )(command)
     command = click.option(
@@ -84,8 +87,9 @@ def _formula_options(command: F) -> F:
 
 _at_option = click.option(
     "--at",
+    multiple=True,
     metavar="K=V,...|FILE",
-    help="A number for every input, or an array: W=[[1,2],[3,4]]; or a file, .toml or .npz.",
+    help="A number for every input, or an array: W=[[1,2],[3,4]]; or a file, .toml or .npz; any number of times.",
 )
 
 
@@ -102,17 +106,18 @@ _at_option = click.option(
 def generate(
     source: str,
     wrt: str | None,
+    value_only: bool,
     limits: tuple[str, ...],
     bindings: tuple[str, ...],
     name: str | None,
     folder: str,
-    at: str | None,
+    at: tuple[str, ...],
     dtype: str,
     force: bool,
     build_it: bool,
 ) -> None:
     """Write a package DIR/NAME: Python, C, header, derivation, builder, self-check."""
-    program = _program(source, wrt, limits, bindings)
+    program = _program(source, wrt, value_only, limits, bindings)
     chosen = pipeline.package_directory(_stem(source) if name is None else name)
     written = program.write(Path(folder) / chosen, at=_point(at), dtype=dtype, force=force)  # type: ignore[arg-type]  # click has checked it
     click.echo(str(Path(folder) / chosen))
@@ -129,9 +134,10 @@ def generate(
 def derive(
     source: str,
     wrt: str | None,
+    value_only: bool,
     limits: tuple[str, ...],
     bindings: tuple[str, ...],
-    at: str | None,
+    at: tuple[str, ...],
     style: str,
     fragment: bool,
     output: str | None,
@@ -139,7 +145,7 @@ def derive(
     """Show the derivation, every step; with --at also every number."""
     if fragment and style != "tex":
         raise click.UsageError("--fragment goes with --format tex")
-    program, point, name = _program(source, wrt, limits, bindings), _point(at), _title(source)
+    program, point, name = _program(source, wrt, value_only, limits, bindings), _point(at), _title(source)
     if style == "pdf":
         if output is None and sys.stdout.isatty():
             raise click.UsageError("a PDF does not belong on a terminal; name a file with -o FILE.pdf")
@@ -159,15 +165,16 @@ def derive(
 def trace(
     source: str,
     wrt: str | None,
+    value_only: bool,
     limits: tuple[str, ...],
     bindings: tuple[str, ...],
-    at: str | None,
+    at: tuple[str, ...],
     before: str | None,
     as_json: bool,
 ) -> None:
     """Show every node's value and every adjoint, step by step."""
     point = _point(at)
-    view = _program(source, wrt, limits, bindings).trace({} if point is None else point)
+    view = _program(source, wrt, value_only, limits, bindings).trace({} if point is None else point)
     shown = view if before is None else view.before(before)
     click.echo(json.dumps(shown.json(), indent=1, allow_nan=False) if as_json else str(shown).rstrip("\n"))
 
@@ -182,14 +189,15 @@ def trace(
 def check(
     source: str,
     wrt: str | None,
+    value_only: bool,
     limits: tuple[str, ...],
     bindings: tuple[str, ...],
-    at: str | None,
+    at: tuple[str, ...],
     points: int,
     as_json: bool,
 ) -> None:
     """Put the generated code to the test: dot products, finite differences, complex step, 50 digits."""
-    report = _program(source, wrt, limits, bindings).check(_point(at), points=points)
+    report = _program(source, wrt, value_only, limits, bindings).check(_point(at), points=points)
     click.echo(json.dumps(report.as_dict(), indent=1, allow_nan=False) if as_json else str(report).rstrip("\n"))
     if not report.passed:
         click.get_current_context().exit(1)
@@ -207,8 +215,14 @@ def doctor() -> None:
 # -- reading what the user gave ---------------------------------------------------------------------------------------
 
 
-def _program(source: str, wrt: str | None, limits: tuple[str, ...], bindings: tuple[str, ...]) -> Program:
+def _program(
+    source: str, wrt: str | None, value_only: bool, limits: tuple[str, ...], bindings: tuple[str, ...]
+) -> Program:
+    if value_only and wrt is not None:
+        raise click.UsageError("--value has no derivatives, and --wrt says by which variables to take them")
     formula = _formula(source, _limits(limits)).bind(**_bindings(bindings))
+    if value_only:
+        return formula.value()
     return formula.gradient(None if wrt is None else [name.strip() for name in wrt.split(",")])
 
 
@@ -272,10 +286,19 @@ def _limits(given: tuple[str, ...]) -> Limits:
     return Limits().raised(**fields)
 
 
-def _point(text: str | None) -> dict[str, Any] | None:
+def _point(given: tuple[str, ...]) -> dict[str, Any] | None:
+    """What all --at say together; None where there is none."""
+    values: dict[str, Any] = {}
+    for text in given:
+        for name, value in _values(text).items():
+            if name in values:
+                raise click.UsageError(f"--at: {name!r} is given twice")
+            values[name] = value
+    return values if given else None
+
+
+def _values(text: str) -> dict[str, Any]:
     """`w1=-3,x=[1,2]`, the table of a TOML file, or the arrays of an NPZ file."""
-    if text is None:
-        return None
     if text.endswith(".toml"):
         return _toml(Path(text))
     if text.endswith(".npz"):

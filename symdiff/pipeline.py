@@ -103,8 +103,9 @@ class Formula:
         """The formula with abstract functions bound: `f.bind(phi="relu", l="def l(o, y): return sum((o - y)**2)/2")`.
 
         A value is the name of a function of the language, a `def` as text, "@FILE" or a pathlib.Path with one, or a
-        Python function, whose source is read. Raises ParseError where it is none of these or takes another number of
-        arguments, SymdiffError for a name that is not an abstract function.
+        Python function, whose source is read. Raises ParseError where it is none of these, takes another number of
+        arguments, or mixes elements though the function is declared elementwise; ShapeError where it gives another shape
+        than declared; SymdiffError for a name that is not an abstract function.
         """
         return Formula(frontend.bind(self.data, functions))
 
@@ -117,7 +118,7 @@ class Formula:
         if shape:
             raise ShapeError(
                 f"the gradient needs a value that is one number, and this one has shape {shape_text(shape)}; sum it, "
-                "or pick a component"
+                "or pick a component (value(), or --value, gives the value alone)"
             )
         return Program(self.data, self.primal, "gradient", _variables(self.data, wrt))
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +171,66 @@ def test_a_python_function_with_annotations() -> None:
 
     value, grads = squared.gradient().compile("numpy")(np.eye(3), np.array([1.0, 2.0, 3.0]))
     assert value == 14.0 and np.array_equal(grads.x, [2.0, 4.0, 6.0])
+
+
+def test_points_add_up() -> None:
+    Path("w.toml").write_text("W = [[1, 2, 3], [3, 1, 2], [2, 3, 1]]\n", "utf-8")
+    np.savez("x.npz", x=np.ones((3, 1)))
+    whole = run("trace", SYSTEM_C, "--at", AT_C).stdout
+    assert run("trace", SYSTEM_C, "--at", "w.toml", "--at", "x.npz").stdout == whole
+    assert run("trace", SYSTEM_C, "--at", "x=[[1],[1],[1]]", "--at", "w.toml").stdout == whole
+    for command in ("trace", "derive", "check", "generate"):
+        twice = run(command, SYSTEM_C, "--at", AT_C, "--at", "x.npz")
+        assert twice.exit_code == 2 and "'x' is given twice" in twice.stderr
+
+
+GRAM = "X: (n, 3); X @ X.T"
+
+
+def test_the_value_of_an_array_alone() -> None:
+    at = ("--at", "X=[[1,2,3],[4,5,6]]")
+    assert "(n, n)" in run("derive", GRAM, "--value").stdout
+    assert "[[14, 32], [32, 77]]" in run("derive", GRAM, "--value", *at).stdout
+    found = json.loads(run("trace", GRAM, "--value", "--json", *at).stdout)
+    assert found["value"] == [[14.0, 32.0], [32.0, 77.0]] and not found["gradient"]
+    assert run("check", GRAM, "--value").exit_code == 0
+    refused = run("derive", GRAM, "--value", "--wrt", "X")
+    assert refused.exit_code == 2 and "--value has no derivatives" in refused.stderr
+
+
+@pytest.mark.parametrize("at", [(), ("--at", "X=[[1,2,3],[4,5,6]]")])
+def test_a_package_of_a_value_is_made_again_by_its_own_command(at: tuple[str, ...], tmp_path: Path) -> None:
+    assert run("generate", GRAM, "--value", "--name", "gram", "-o", "first", *at).exit_code == 0
+    first = tmp_path / "first" / "gram"
+    readme = (first / "README.md").read_text("utf-8")
+    command = next(line.strip() for line in readme.splitlines() if line.startswith("    symdiff generate"))
+    assert command.endswith(" --value" + " --at gram.toml" * bool(at)) and command in (first / "gram.h").read_text(
+        "utf-8"
+    )
+    assert not list(first.glob("check_*")) and "grads" not in readme
+    words = shlex.split(command)[1:]
+    words = [str(first / word) if word.endswith(".toml") else word for word in words]
+    assert run(*words, "-o", "second").exit_code == 0
+    second = tmp_path / "second" / "gram"
+    assert {p.name: p.read_text("utf-8") for p in first.glob("*.*")} == {
+        p.name: p.read_text("utf-8") for p in second.glob("*.*")
+    }
+
+
+def test_the_package_of_a_value_works(tmp_path: Path) -> None:
+    assert run("generate", GRAM, "--value", "--name", "gram_value").exit_code == 0
+    code = "import gram_value, numpy as np; print(gram_value.value(np.eye(2, 3)).tolist())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "[[1.0, 0.0], [0.0, 1.0]]\n"
+
+
+def test_a_package_of_a_bound_formula_has_the_same_text_as_one_typed(tmp_path: Path) -> None:
+    assert run("generate", ABSTRACT, "--let", "phi=tanh", "--let", f"l={LOSS}", "--name", "net").exit_code == 0
+    written = (tmp_path / "net" / "net.sd").read_text("utf-8")
+    assert "def l(o, y): return sum((o - y)**2)/2\n" in written and "declared" not in written
+    wrong = run("derive", ABSTRACT, "--let", "phi=softmax", "--let", f"l={LOSS}")
+    assert wrong.exit_code == 2 and "'phi' is declared elementwise" in wrong.stderr
+    wrong = run("derive", ABSTRACT, "--let", "phi=tanh", "--let", "l=def l(o, y): return o - y")
+    assert (
+        wrong.exit_code == 2 and "'l' is declared function(), and what it is bound to gives shape (2,)" in wrong.stderr
+    )

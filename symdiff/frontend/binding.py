@@ -5,8 +5,10 @@
               | "@FILE", a pathlib.Path: such a text
               | a Python function, whose source is read
 
-A bound function is a helper of the formula. The texts of bindings are put behind the formula's own, so that the places
-of what they say stay places in `FormulaData.source`.
+A bound function is a helper of the formula, and is held to its declaration: what is declared elementwise may call no
+operation on arrays (refused here), and a value has the declared shape (the op `declared`, for `linearize`, which knows
+shapes). The texts of bindings are put behind the formula's own, so that the places of what they say stay places in
+`FormulaData.source`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 
 from symdiff.errors import ParseError, SymdiffError, UnsupportedError, nearest, quoted
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, walk
-from symdiff.formula import FormulaData, Helper, Limits, Statement
+from symdiff.formula import Abstract, FormulaData, Helper, Limits, Statement
 from symdiff.frontend.calls import advice, default_options
 from symdiff.frontend.files import read_text
 from symdiff.frontend.parser import HELPER_LEVELS, Parser
@@ -29,6 +31,8 @@ from symdiff.ops import ARRAYS, TABLE
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ACCEPTED = "a binding is the name of an op, a text 'def f(x): return ...', '@FILE', a path or a Python function"
+_CHECK = "declared"  # the op
+_WRITTEN = {"matmul": "@", "transpose": ".T", "matrix_transpose": ".mT", "index": "an index"}
 _NOT_ALONE = ("where", "polygamma", *SHAPED)  # whose arguments are not all operands
 
 
@@ -36,7 +40,8 @@ def bind(data: FormulaData, bindings: Mapping[str, Any]) -> FormulaData:
     """`data` with abstract functions bound; the others stay.
 
     Raises SymdiffError for an unknown function, ParseError and UnsupportedError for a binding that cannot be read or
-    does not fit, with the place in the binding's own text.
+    does not fit (as where a function declared elementwise is bound to one that mixes elements), with the place in the
+    binding's own text. Shapes of values are checked by `linearize`.
     """
     for name, value in bindings.items():
         if name not in data.functions:
@@ -53,16 +58,20 @@ def _bound(data: FormulaData, name: str, value: Any) -> FormulaData:
     functions = {key: function for key, function in data.functions.items() if key != name}
     without = replace(data, functions=functions)
     if isinstance(value, str) and _IDENTIFIER.fullmatch(value.strip()):
-        return _renamed(without, name, value.strip())
+        return _renamed(without, data.functions[name], value.strip())
     text, file = ("", "") if callable(value) else _text(name, value)
     try:
         if callable(value):
             text, made = _from_function(data, name, value)
         else:
             made = _Definitions(text, data, name).helpers_for()
+        _check_arity(data, name, len(made[-1].parameters))
+        if data.functions[name].shape is None:
+            _check_elementwise(name, made, text)
     except SymdiffError as error:
         raise error.in_file(file or f"binding of {name}") from None
-    _check_arity(data, name, len(made[-1].parameters))
+    if _may_differ(data, data.functions[name], made):
+        made[-1] = _checked(data.functions[name], made[-1])
     made = [_moved(helper, len(data.source) + 1) for helper in made]
     helpers = {helper.name: helper for helper in made} | dict(data.helpers)
     return replace(without, source=f"{data.source}\n{text}", helpers=helpers)
@@ -89,8 +98,9 @@ def _file_text(path: Path) -> str:
 # -- an op -------------------------------------------------------------------------------------------------------------
 
 
-def _renamed(data: FormulaData, name: str, word: str) -> FormulaData:
+def _renamed(data: FormulaData, function: Abstract, word: str) -> FormulaData:
     """The calls become calls of an op."""
+    name = function.name
     arity = _arity(data, name)
     if word not in FUNCTIONS:
         near = advice(word, FUNCTIONS)
@@ -98,16 +108,22 @@ def _renamed(data: FormulaData, name: str, word: str) -> FormulaData:
     if word in _NOT_ALONE:
         raise ParseError(f"bind: {word}() needs more than operands; write def {name}(x): return {word}(...)")
     op = REDUCTIONS[word] if word in REDUCTIONS and arity == 1 else FUNCTIONS[word]
+    if function.shape is None and op in ARRAYS:
+        raise ParseError(f"bind: {_mixes(name, word)}")
     operands = TABLE[op].operands if op in TABLE else ARRAYS[op].operands
     if operands >= 0:
         _check_arity(data, name, operands)
     options = default_options(op)
+    checked = function.shape is not None and _has_arrays(data, function, [Call(op, ())])
 
     def renamed(expr: Expr) -> Expr:
         return bottom_up(expr, _leaf, lambda call, args: node(call.over(args)))
 
     def node(call: Call) -> Expr:
-        return Call(op, call.args, call.span, options) if call.op == name else call
+        if call.op != name:
+            return call
+        made = Call(op, call.args, call.span, options)
+        return Call(_CHECK, (made,), call.span, (name, function.shape)) if checked else made
 
     helpers = {key: replace(helper, body=renamed(helper.body)) for key, helper in data.helpers.items()}
     statements = tuple(replace(statement, expr=renamed(statement.expr)) for statement in data.statements)
@@ -134,6 +150,74 @@ def _check_arity(data: FormulaData, name: str, takes: int) -> None:
     if arity is not None and arity != takes:
         given = f"{arity} argument{'s' * (arity != 1)}"
         raise ParseError(f"bind: '{name}' is called with {given}, and what it is bound to takes {takes}")
+
+
+# -- what is declared --------------------------------------------------------------------------------------------------
+
+
+def _mixes(name: str, word: str) -> str:
+    shaped = f"declare the shape of what it gives, {name}: function() or {name}: function(3)"
+    return f"'{name}' is declared elementwise, {name}: function, and {word} works on whole arrays; {shaped}"
+
+
+def _check_elementwise(name: str, helpers: list[Helper], text: str) -> None:
+    """No operation on arrays in the last helper, nor in those that it calls."""
+    called = {helpers[-1].name}
+    for helper in reversed(helpers):  # each after those that it calls
+        if helper.name not in called:
+            continue
+        for part in walk(helper.body):
+            if not isinstance(part, Call):
+                continue
+            if part.op in ARRAYS:
+                raise ParseError(_mixes(name, _WRITTEN.get(part.op, f"{part.op}()")), text=text, at=_start(part))
+            called.add(part.op)
+
+
+def _start(call: Call) -> int:
+    return call.span[0] if call.span else 0
+
+
+def _may_differ(data: FormulaData, function: Abstract, helpers: list[Helper]) -> bool:
+    """Whether the shape of what a function is bound to may be another than the declared one."""
+    if not _has_arrays(data, function, [helper.body for helper in helpers]):
+        return False
+    return function.shape is not None or len(_used(helpers)) < len(helpers[-1].parameters)
+
+
+def _has_arrays(data: FormulaData, function: Abstract, bodies: Collection[Expr]) -> bool:
+    """Whether there are arrays at all; a formula of scalars has a SymPy form, and stays free of checks."""
+    if function.shape or any(given.shape for given in data.declared):
+        return True
+    calls = _calls(data) + [part for body in bodies for part in walk(body) if isinstance(part, Call)]
+    return any(call.op in ARRAYS for call in calls)
+
+
+def _used(helpers: list[Helper]) -> frozenset[str]:
+    """Parameters of the last helper that its value depends on, through the helpers that it calls."""
+    used: dict[str, list[bool]] = {}
+
+    def node(call: Call, args: list[frozenset[str]]) -> frozenset[str]:
+        counts = used.get(call.op, [True] * len(args))
+        return frozenset[str]().union(*(arg for arg, each in zip(args, counts, strict=True) if each))
+
+    found: frozenset[str] = frozenset()
+    for helper in helpers:
+        found = bottom_up(helper.body, _names_of, node)
+        used[helper.name] = [parameter in found for parameter in helper.parameters]
+    return found
+
+
+def _names_of(leaf: Name | Number) -> frozenset[str]:
+    return frozenset([leaf.id] if isinstance(leaf, Name) else [])
+
+
+def _checked(function: Abstract, helper: Helper) -> Helper:
+    """The helper with its value held to the declared shape; that of its arguments for an elementwise function."""
+    operands = tuple(map(Name, helper.parameters)) if function.shape is None else ()
+    span = helper.body.span if isinstance(helper.body, Call | Name | Number) else None
+    body = Call(_CHECK, (helper.body, *operands), span or helper.span, (function.name, function.shape))
+    return replace(helper, body=body)
 
 
 # -- a text ------------------------------------------------------------------------------------------------------------
@@ -179,7 +263,7 @@ def _from_function(data: FormulaData, name: str, function: Callable[..., Any]) -
     """The text of a function, and helpers for its statements: each is called with the values of those before it."""
     from symdiff.frontend.python_source import read_function
 
-    read = read_function(function, limits=data.limits)
+    read = read_function(function, limits=data.limits, bound=True)
     unknown = [size for size in read.dimensions if size not in data.dimensions]
     if read.functions:
         raise UnsupportedError(f"'{next(iter(read.functions))}' is a function; parameters of a bound function are not")
@@ -258,7 +342,7 @@ def _moved(helper: Helper, offset: int) -> Helper:
 
 def _check_size(data: FormulaData) -> None:
     """The limits of helpers, which a text keeps by itself, for what bindings put together."""
-    cost: dict[str, int] = {}
+    cost: dict[str, int] = {_CHECK: 0}
     levels: dict[str, int] = {}
     for op, helper in data.helpers.items():  # each after those that it calls
         called = [part.op for part in walk(helper.body) if isinstance(part, Call)]

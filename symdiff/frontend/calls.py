@@ -18,6 +18,7 @@ from symdiff.frontend.sizes import FLATTEN, Sizes
 from symdiff.frontend.stream import shown, start_of
 from symdiff.frontend.tokens import NAME, NUMBER, Token
 from symdiff.frontend.words import (
+    ABSENT,
     ADVICE,
     CONSTANTS,
     FUNCTIONS,
@@ -25,6 +26,7 @@ from symdiff.frontend.words import (
     MAX_POLYGAMMA_ORDER,
     REDUCTIONS,
     SHAPED,
+    absent_message,
     keyword_message,
 )
 from symdiff.ops import ARRAYS, COMPARE_OPS, TABLE
@@ -91,6 +93,8 @@ class Calls(Sizes):
         raise self.fail(self.no_function(name), token)
 
     def no_function(self, name: str) -> str:
+        if name in ABSENT:
+            return absent_message(name, f"{name}()")
         return f"unknown function {quoted(name)}{advice(name, {**self.functions, **self.helpers, **self.abstract})}"
 
     def op_of(self, name: str) -> str:
@@ -286,6 +290,8 @@ def compares(expr: Expr) -> bool:
 
 def advice(name: str, known: Mapping[str, object]) -> str:
     """What to write instead of an unknown function."""
+    if name in ABSENT:
+        return f"; {ABSENT[name]}" if ABSENT[name] else ""
     return f"; did you mean '{ADVICE[name]}'?" if name in ADVICE else nearest(name, known)
 
 

@@ -13,14 +13,15 @@ from symdiff.formula import Abstract, Default, Input, Limits
 from symdiff.frontend.expressions import Expressions
 from symdiff.frontend.sizes import MAX_AXES
 from symdiff.frontend.stream import shown
-from symdiff.frontend.tokens import END, NAME, Token, tokenize
-from symdiff.frontend.words import CONSTANTS, ELEMENTARY, KEYWORDS, keyword_message
+from symdiff.frontend.tokens import END, NAME, NUMBER, Token, tokenize
+from symdiff.frontend.words import CONSTANTS, ELEMENTARY, KEYWORDS, NOT_SIZES, keyword_message
 from symdiff.ops import ARRAYS, TABLE
 from symdiff.ops.evaluate import constant_value
 from symdiff.shapes import Shape, shape_text
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = ("const", "function")  # of a declaration
+_NO_TYPE = "a shape stands here and no type; a scalar is {0}: (), a vector {0}: n or {0}: 3, a matrix {0}: (n, 3)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,24 @@ class Declarations(Expressions):
         self.take()
         if self.assigned or self.implicit or self.steps:
             raise self.fail(f"declare '{name}' before the first statement", token)
+        bare = self.peek()
+        if bare.kind == NAME and bare.text in NOT_SIZES:
+            raise self.fail(_NO_TYPE.format(name), bare)
         self.declare_kind(token, self.kind())
+        if self.sees(","):
+            raise self.fail(self.no_list(name, bare), self.peek())
+
+    def no_list(self, name: str, first: Token) -> str:
+        """What is said of a comma after a declaration whose shape begins with `first`."""
+        if self.peek(1).kind == NAME and self.sees(":", 2):
+            return "a new line or ';' stands between declarations"
+        if first.kind not in (NAME, NUMBER) or first.text in _WORDS:
+            return "one declaration a line: NAME: SHAPE; several sizes stand in brackets, X: (n, 3)"
+        sizes, distance = [first.text], 0
+        while self.sees(",", distance) and self.peek(distance + 1).kind in (NAME, NUMBER) and len(sizes) < MAX_AXES:
+            sizes.append(self.peek(distance + 1).text[:40])
+            distance += 2
+        return f"several sizes stand in brackets; write {name}: ({', '.join(sizes) if distance else 'n, 3'})"
 
     def declare_kind(self, token: Token, kind: Kind) -> None:
         """Declare what `token` names, with its default."""
@@ -262,6 +280,8 @@ def check_name(name: object, where: str) -> None:
 def as_shape(name: str, shape: object) -> Shape:
     """`shape` as a tuple of sizes and names of dimensions; a single one is a vector."""
     sizes = shape if isinstance(shape, tuple | list) else (shape,)
+    if isinstance(shape, str) and shape in NOT_SIZES:
+        raise ShapeError(f"shapes=: {_NO_TYPE.format(name)}")
     if len(sizes) > MAX_AXES:
         raise ShapeError(f"shapes=: '{name}' has {len(sizes)} axes; an array has at most {MAX_AXES}")
     for size in sizes:

@@ -17,15 +17,18 @@ from symdiff.frontend.calls import Bracket, Calls, Operand, advice, compares
 from symdiff.frontend.stream import shown
 from symdiff.frontend.tokens import NAME, NUMBER, OPERATOR, STRING, Token
 from symdiff.frontend.words import (
+    ABSENT,
     CONSTANTS,
     ELEMENTARY,
     FUNCTIONS,
     KEYWORDS,
     METHODS,
     MODULES,
+    OTHER_MODULES,
     OTHER_NAMES,
     REDUCTIONS,
     SHAPED,
+    absent_message,
     keyword_message,
 )
 from symdiff.ops import COMPARE_OPS, COMPARISONS
@@ -33,6 +36,7 @@ from symdiff.ops import COMPARE_OPS, COMPARISONS
 _BINARY = {"+": (2, "add"), "-": (2, "sub"), "*": (3, "mul"), "/": (3, "div"), "@": (3, "matmul"), "**": (5, "pow")}
 _BINARY |= {sign: (1, op) for sign, op in COMPARISONS.items()}
 _UNARY, _POWER = 4, 5
+_LONGEST_PATH = 12  # tokens of a.b.c
 _TRANSPOSES = {"T": "transpose", "mT": "matrix_transpose"}
 
 
@@ -159,6 +163,8 @@ class Expressions(Calls):
         start, op = token.start, ""
         if token.text in MODULES and self.sees(".") and not self.known(token.text):
             token, op = self.prefixed(token)
+        elif token.text in OTHER_MODULES and self.sees(".") and not self.known(token.text):
+            self.refuse_other_module(token)
         if self.sees("("):
             function = token.text if op else self.function_name(token)
             op = op or self.op_of(function)
@@ -188,6 +194,19 @@ class Expressions(Calls):
         if not self.sees("("):
             raise self.fail(f"{quoted(path)} is a function: write {path}(...)", token)
         return token, REDUCTIONS.get(token.text, self.functions[token.text])
+
+    def refuse_other_module(self, module: Token) -> None:
+        """Refuse `torch.nn.functional.relu(`; a path that ends otherwise is left to the rest."""
+        last, distance = module, 0
+        while self.sees(".", distance) and self.peek(distance + 1).kind == NAME and distance < _LONGEST_PATH:
+            last, distance = self.peek(distance + 1), distance + 2
+        if not self.sees("(", distance) or last.text in METHODS or last is module:
+            return
+        name = OTHER_NAMES.get(last.text, last.text)
+        path = quoted(self.text[module.start : last.end])
+        if name in FUNCTIONS:
+            raise self.fail(f"{path} is not part of the language; write {name}(...)", module)
+        raise self.fail(f"{path} is not part of the language{advice(name, FUNCTIONS)}", module)
 
     def variable(self, token: Token) -> Expr:
         name, span = token.text, (token.start, token.end)
@@ -247,8 +266,12 @@ class Expressions(Calls):
         self.operands.append(Operand(made, target.start, end))
 
     def no_attribute(self, name: Token, target: Expr) -> str:
+        shown_target = target.id if isinstance(target, Name) else "..."
+        if name.text in ("flatten", "ravel"):
+            return f".{name.text}() is not part of the language; write reshape({shown_target}, -1)"
+        if name.text in ABSENT and self.sees("("):
+            return absent_message(name.text, f".{name.text}()")
         if name.text in METHODS and self.sees("("):
-            shown_target = target.id if isinstance(target, Name) else "..."
             more = "" if self.sees(")", 1) else ", ..."
             return f"methods are not part of the language; write {name.text}({shown_target}{more})"
         if name.text == "shape":

@@ -5,10 +5,10 @@
     body      ::= [ docstring ] { helper | NAME "=" expression } "return" expression
 
 An annotation in quotes is what stands after the colon of a declaration: "n,3", "(n, 3)", "const(3)", "function"; any
-other (`float`) says nothing. Parameters are the inputs. `np.`, `numpy.`, `math.` and `jnp.` before a listed function
-or `pi` are dropped; NumPy's own names (`arctan2`, `concatenate`, `np.max`, `np.linalg.inv`) and methods
-(`x.sum(axis=0)`, `x.reshape(3, 2)`) are known, and in an index `np.newaxis` is None. Positions in errors are those of
-the function's source, and of the file for `module.py:function`.
+other (`float`, `np.ndarray`) says nothing, and a shape without quotes is refused. Parameters are the inputs. `np.`,
+`numpy.`, `math.` and `jnp.` before a listed function or `pi` are dropped; NumPy's own names (`arctan2`, `concatenate`,
+`np.max`, `np.linalg.inv`) and methods (`x.sum(axis=0)`, `x.reshape(3, 2)`) are known, and in an index `np.newaxis` is
+None. Positions in errors are those of the function's source, and of the file for `module.py:function`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from symdiff.errors import ParseError, ShapeError, SymdiffError, UnsupportedError, nearest, quoted
-from symdiff.expr import Name
+from symdiff.expr import Call, Name, walk
 from symdiff.formula import FormulaData, Limits, Statement
 from symdiff.frontend.declarations import Kind
 from symdiff.frontend.parser import Parser
+from symdiff.frontend.sizes import MAX_AXES
 from symdiff.frontend.stream import shown
 from symdiff.frontend.tokens import END, NAME, NEWLINE, STRING, Token, tokenize
-from symdiff.frontend.words import METHODS, MODULES, PYTHON_FUNCTIONS
+from symdiff.frontend.words import METHODS, MODULES, NOT_SIZES, PYTHON_FUNCTIONS
+from symdiff.ops import ARRAYS
 from symdiff.shapes import Shape, shape_text
 
 _LONG_STRING = r"""\"\"\"(?:\\.|.)*?(?:\"\"\"|\Z)|'''(?:\\.|.)*?(?:'''|\Z)"""  # an open one ends with the text
@@ -36,6 +38,11 @@ _ANNOTATION = re.compile(rf"\#[^\n]*|{_STRING}|->|[\[\](){{}},=:\n]|[^\n]")
 _PLAIN_STRING = re.compile(r"""[ \t]*(?:"(?P<double>[^"\\\n]*)"|'(?P<single>[^'\\\n]*)')[ \t]*(?=[,)=\n#])""")
 _BLANK_LINES = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n)*(?:[ \t]*#[^\n]*\Z)?[ \t]*")
 _LINE_END = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)")
+_BARE_SHAPE = re.compile(
+    r"""[ \t]*(?P<sizes>[(\[](?:[ \t]*(?:\w+|"\w+"|'\w+')[ \t]*,)*(?:[ \t]*(?:\w+|"\w+"|'\w+'))?[ \t]*[)\]]|[0-9]+)"""
+    r"""[ \t]*(?=[,)=\n#])"""
+)
+_ARRAY_TYPE = re.compile(r"(?i)array|tensor|matrix|list|sequence")
 _SCALARS = ("float", "int")
 _NOT_PLAIN = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
@@ -49,9 +56,14 @@ class _Definition:
 
 
 def read_function(
-    function: Any, *, limits: Limits, shapes: Mapping[str, Shape] | None = None, constants: tuple[str, ...] = ()
+    function: Any,
+    *,
+    limits: Limits,
+    shapes: Mapping[str, Shape] | None = None,
+    constants: tuple[str, ...] = (),
+    bound: bool = False,
 ) -> FormulaData:
-    """The formula in the source of a live function."""
+    """The formula in the source of a live function; parameters of a `bound` one have the shapes of its arguments."""
     name = quoted(getattr(function, "__name__", "?"))
     if inspect.ismethod(function):
         raise UnsupportedError(f"{name} is a method; write a plain function of numbers")
@@ -75,7 +87,8 @@ def read_function(
         for key, value in function.__globals__.items()
         if inspect.isfunction(value) and value.__module__ == function.__module__
     }
-    parser = _FunctionParser(text, limits, found, frozenset(constants), frozenset({*same_module, *code.co_freevars}))
+    own = frozenset({*same_module, *code.co_freevars})
+    parser = _FunctionParser(text, limits, found, frozenset(constants), own, bound)
     formula = parser.function(shapes or {})
     if parser.parameter_names != list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]):
         raise ParseError(f"the file of {name} has changed since the function was made; import it again")
@@ -124,13 +137,21 @@ class _FunctionParser(Parser):
     no_variable = "it is not a parameter; global names and closure values are not read, make it one"
 
     def __init__(
-        self, text: str, limits: Limits, definition: _Definition, constants: frozenset[str], own: frozenset[str]
+        self,
+        text: str,
+        limits: Limits,
+        definition: _Definition,
+        constants: frozenset[str],
+        own: frozenset[str],
+        bound: bool = False,
     ) -> None:
         tokens = tokenize(text, limits, start=definition.start, python=True)
         super().__init__(text, limits, tokens, constants)
         self.definition, self.own = definition, own
         self.strict = True
         self.parameter_names: list[str] = []
+        self.bound = bound
+        self.shapeless: set[str] = set()  # parameters annotated as arrays, of no known shape
 
     def function(self, shapes: Mapping[str, Shape]) -> FormulaData:
         """The whole function; `source` ends where it ends."""
@@ -146,7 +167,22 @@ class _FunctionParser(Parser):
         self.take()
         end = self.body(self.colon())
         formula = self.finish()
+        if not self.bound:
+            self.refuse_shapeless()
         return replace(formula, source=self.text[:end].rstrip("\r\n"))
+
+    def refuse_shapeless(self) -> None:
+        """Refuse operations on a parameter that says it is an array, `X: np.ndarray`, and of what shape it does not."""
+        bare = {name for name in self.shapeless if name in self.declared and not self.declared[name].shape}
+        if not bare:
+            return
+        for part in (part for statement in self.statements for part in walk(statement.expr)):
+            if not isinstance(part, Call) or part.op not in ARRAYS:
+                continue
+            for arg in part.args:
+                if isinstance(arg, Name) and arg.id in bare:
+                    example = f'annotate it {arg.id}: "n, 3" (its sizes, in quotes) or give shapes='
+                    raise self.fail(f"'{arg.id}' has no shape: {example}", arg.span or 0)
 
     # -- parameters --------------------------------------------------------------------------------------------------
 
@@ -163,14 +199,17 @@ class _FunctionParser(Parser):
             raise self.unsupported("a method is not a formula; write a plain function of numbers", token)
         name = self.bindable(token)
         self.parameter_names.append(name)
-        self.declare_kind(token, self.annotation() if self.sees(":") else Kind())
+        self.declare_kind(token, self.annotation(name) if self.sees(":") else Kind())
 
-    def annotation(self) -> Kind:
+    def annotation(self, name: str) -> Kind:
         """A string holds what stands in a declaration; anything else (`float`) says nothing about a formula."""
         at = self.take().end
         match = _PLAIN_STRING.match(self.text, at)
         if match is None:
+            self.refuse_sizes(name, at)
             self.skip_annotation(at, ",)=", depth=1)
+            if _ARRAY_TYPE.search(self.text, at, self.peek().start):
+                self.shapeless.add(name)
             return Kind()
         group = "double" if match["double"] is not None else "single"
         scalar = match[group].strip() in _SCALARS
@@ -178,13 +217,25 @@ class _FunctionParser(Parser):
         self.restart(match.end(), depth=1)
         return result
 
+    def refuse_sizes(self, name: str, at: int) -> None:
+        """Refuse a shape without quotes, (3,) or ("n", 3)."""
+        match = _BARE_SHAPE.match(self.text, at)
+        if match is not None:
+            sizes = ", ".join(re.findall(r"\w+", match["sizes"])[:MAX_AXES]) or "()"
+            raise self.fail(f'a shape stands in quotes: {name}: "{sizes[:80]}"', match.start("sizes"))
+
     def string_kind(self, start: int, end: int) -> Kind:
         self.tokens, self.ahead = tokenize(self.text, self.limits, start=start, end=end), []
+        if self.peek().text in NOT_SIZES and self.peek(1).kind == END:
+            raise self.fail('an annotation in quotes is a shape: "()" for a scalar, "n" or "3" for a vector', start)
         return self.bare_kind()
 
-    def skip_annotation(self, at: int, stops: str, depth: int = 0) -> None:
-        """Go to the first of `stops` outside brackets; there is nothing to be read on the way."""
-        if self.text[at:].lstrip(" \t")[:1] in ("'", '"'):
+    def skip_annotation(self, at: int, stops: str, depth: int = 0, quotes: bool = False) -> None:
+        """Go to the first of `stops` outside brackets; there is nothing to be read on the way.
+
+        It may begin with `quotes` where no shape is looked for.
+        """
+        if not quotes and self.text[at:].lstrip(" \t")[:1] in ("'", '"'):
             raise self.fail('an annotation in quotes is a shape, such as "()", "n,3" or "const()", or "function"', at)
         inside = 0
         for match in _ANNOTATION.finditer(self.text, at):
@@ -216,7 +267,7 @@ class _FunctionParser(Parser):
     def colon(self) -> int:
         """`:` after the parameters, and what may stand before it; gives the offset after it."""
         if self.sees("->"):
-            self.skip_annotation(self.take().end, ":")
+            self.skip_annotation(self.take().end, ":", quotes=True)
         return self.expect(":", "after the parameters").end
 
     # -- body --------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from symdiff.errors import ParseError, nearest, quoted
 from symdiff.formula import Input, Limits
 from symdiff.frontend.stream import Stream, shown
 from symdiff.frontend.tokens import NAME, NUMBER, Token
+from symdiff.frontend.words import MODULES
 from symdiff.shapes import NEW_AXIS, Polynomial, Shape, Size, Slice, plus, times
 
 _DIGITS = 9  # of a whole number
@@ -95,6 +96,8 @@ class Sizes(Stream):
 
     def no_size(self, token: Token, what: str) -> ParseError:
         """What is said of a token that should be a size."""
+        if token.text == "newaxis" or (token.text in MODULES and self.peek(1).text == "newaxis"):
+            return self.fail("a new axis is written None, x[:, None]", token)
         name = quoted(token.text)
         digits = f" of at most {_DIGITS} digits" if token.text.isdigit() else ""
         made = f"{what} is made of whole numbers{digits} and names of dimensions"

@@ -15,7 +15,7 @@ from functools import reduce
 from symdiff.einstein import LETTERS, Spec, indices
 from symdiff.expr import Call, Expr, call
 from symdiff.ops.array_core import ArrayOp, Names, Rule, contraction, fitted, words
-from symdiff.ops.core import LOOSE, Spelling
+from symdiff.ops.core import ATOM, LOOSE, POWER, Spelling
 from symdiff.shapes import Shape, ShapeFault, broadcast, shape_text
 
 
@@ -77,7 +77,7 @@ def _partial_words(call: Call, names: Names) -> Spelling:
 
 def _declared_lower(call: Call, shapes: Sequence[Shape]) -> Expr:
     name, declared = call.options
-    wanted = reduce(broadcast, shapes[1:], ()) if declared is None else declared
+    wanted: Shape = reduce(broadcast, shapes[1:]) if declared is None else declared
     if shapes[0] != wanted:
         found = f"what it is bound to gives shape {shape_text(shapes[0])}"
         if declared is None:
@@ -94,6 +94,12 @@ def _function_shape(shape: Shape) -> str:
 
 def _declared_shape(call: Call, shapes: Sequence[Shape]) -> Shape:
     raise AssertionError("declared is lowered before shapes are asked for")
+
+
+def _declared_words(call: Call, names: Names) -> Spelling:
+    """What is bound, alone; it stands at the top of a helper, or is a function of the language, or a power."""
+    power = isinstance(call.args[0], Call) and call.args[0].op == "pow"
+    return Spelling("{0}", POWER if power else ATOM, (LOOSE,))
 
 
 OPS = (
@@ -123,7 +129,7 @@ OPS = (
         public=False,
         shape=_declared_shape,
         lower=_declared_lower,
-        text=lambda call, names: Spelling("{0}", LOOSE, (LOOSE,)),
+        text=_declared_words,
         source="definition",
     ),
 )

@@ -57,8 +57,8 @@ def _index(item: Size, size: Size, axis: int, shape: Shape) -> Size:
         raise ShapeFault(f"index {item} is outside of axis {axis} of shape {shape_text(shape)}")
     if _always_negative(minus(minus(size, found), 1)):
         sizes = " and ".join(dimensions(plus(size, found)) or dimensions(size)) or "size"
-        found_text = f"axis {axis} of shape {shape_text(shape)} for every {sizes}"
-        raise ShapeFault(f"index {size_text(item)} is outside of {found_text}; the last one is {size_text(minus(size, 1))}")
+        where = f"axis {axis} of shape {shape_text(shape)} for every {sizes}"
+        raise ShapeFault(f"index {size_text(item)} is outside of {where}; the last one is {size_text(minus(size, 1))}")
     return found
 
 

@@ -2,9 +2,10 @@ r"""The gradient as products of partial derivatives in LaTeX, with what each fac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from symdiff.expr import Expr, Name, is_constant
+from symdiff.expr import Expr, Name, is_constant, substitute
 from symdiff.render.array_paths import Chain, Edge, Paths, Sum
 from symdiff.render.array_people import tidy
 from symdiff.render.array_signs import WIDE, packed
@@ -23,10 +24,13 @@ class ChainWriter:
 
     def __init__(self, page: ArrayPage) -> None:
         self.page = page
+        self.turned: Mapping[str, Expr] = {}  # transposes that stand as such under the braces
 
     def chains(self) -> list[dict[str, Any]]:
         """For each named beginning and each variable, its products of partial derivatives."""
-        paths = Paths(self.page.locals, self.page.model.output, self.page.model.tape.wrt)
+        model = self.page.model
+        paths = Paths(self.page.locals, model.output, model.tape.wrt, model.named)
+        self.turned = paths.turned
         found: list[dict[str, Any]] = []
         if paths.is_long:
             return [{"rows": [], "note": f"There are {len(paths.edges)} factors, too many to be written out here."}]
@@ -100,17 +104,23 @@ class ChainWriter:
     def _factor(self, edge: Edge) -> tuple[str, float]:
         text = self.page.partial(edge.of, edge.by)
         primal = self.page.locals.primal[edge.of]
-        factors = [self.page.locals.factor(primal, self.page.locals.operand(send), send.local) for send in edge.sends]
-        if any(factor is None for factor in factors):
+        found = [self.page.locals.factor(primal, self.page.locals.operand(send), send.local) for send in edge.sends]
+        if any(factor is None for factor in found):
             inside = self.page.model.shapes[edge.by]
-            return _underbraced(text, [self.page.jacobian_shape(primal.shape, inside)], self.page.flat)
-        factor = tidy(factors[0], self.page.model.shapes)  # type: ignore[arg-type]  # none is None
-        shown = " + ".join(self.page.printer(each) for each in factors if each is not None)
+            words = self.page.locals.word(primal, self.page.locals.operand(edge.sends[0]))
+            rule = rf"\text{{rule }} ({primal.label})"
+            said = [rf"\text{{{words}, }}{rule}" if self.page.flat else rf"\text{{{words}}}"] if words else []
+            said += [] if words and self.page.flat else [rule]
+            said.append(self.page.jacobian_shape(primal.shape, inside))
+            return _underbraced(text, said, self.page.flat)
+        factors = [substitute(factor, self.turned) for factor in found if factor is not None]
+        factor = tidy(factors[0], self.page.model.shapes)
+        shown = " + ".join(self.page.printer(each) for each in factors)
         own = self.page.printer.shaped(factor).shape
         shape = self._below(own or primal.shape or self.page.model.shapes[edge.by])
         value = self._small_value(factor) if len(factors) == 1 and not is_constant(factor) else ""
         if width(shown) > _LONGEST:
-            shown = ""
+            shown = rf"\text{{rule }} ({primal.label})"
         return _underbraced(text, [part for part in (shown, value, shape) if part], self.page.flat)
 
     def _below(self, shape: Shape) -> str:

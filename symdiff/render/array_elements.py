@@ -100,7 +100,20 @@ def _node(old: Call, args: list[Any]) -> Any:
         entry = ARRAYS[old.op]
         assert entry.numpy is not None
         return np.asarray(entry.numpy(entry.resolve(old.options, {}), *args), dtype=object)  # of an element as well
+    if old.op == "put":
+        entry = ARRAYS["put"]
+        assert entry.numpy is not None
+        cells = list(args[0].ravel())
+        numbers = np.arange(1.0, len(cells) + 1).reshape(args[0].shape)
+        places = np.asarray(entry.numpy(entry.resolve(old.options, {}), numbers)).astype(int)
+        return _filled([ZERO_NUMBER, *cells])[places]
     return None
+
+
+def _filled(cells: list[Expr]) -> Any:
+    made = np.empty(len(cells), dtype=object)
+    made[:] = cells
+    return made
 
 
 def _scalar(expr: Expr) -> Any:

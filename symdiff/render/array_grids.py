@@ -34,7 +34,7 @@ class GridWriter:
 
     def elements(self) -> dict[str, list[str]]:
         """Small arrays written out; nothing where they are not small."""
-        if self.page.flat or not is_small(self.page.model.tape) or not self.page.model.active:
+        if not is_small(self.page.model.tape) or not self.page.model.active:
             return {}
         names = self._element_names()
         printer = _ElementPrinter(

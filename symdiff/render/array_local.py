@@ -245,11 +245,45 @@ class Locals:
             return others[0] if len(others) == 1 else None
         if op == "solve" and k == 1:
             return call("inv", primal.expr.args[0])
-        if not primal.shape and op not in ("det", "logdet", "index"):
+        if not primal.shape:
             return self.sent(primal, k, None, ONE_NUMBER)
         if op == "mean":
             return self.sent(primal, k, None, ONE_NUMBER) if not primal.shape else None
         return None
+
+    def word(self, primal: Step, k: int) -> str:
+        """What is said of a local derivative that is no factor: `softmax Jacobian`."""
+        assert isinstance(primal.expr, Call)
+        op = primal.expr.op
+        kind = familiar(primal.expr.options[0]).kind if op == "contract" else op
+        return _FACTOR_WORDS.get(kind, "")
+
+
+_FACTOR_WORDS = {
+    "transpose": "transpose",
+    "diag": "diagonal",
+    "diagonal": "diagonal",
+    "outer": "outer product",
+    "hadamard": "elementwise product",
+    "index": "slice",
+    "put": "slice",
+    "concat": "slice",
+    "stack": "slice",
+    "reshape": "reshape",
+    "softmax": "softmax Jacobian",
+    "cumsum": "running sum",
+    "inv": "inverse",
+    "solve": "solution",
+    "cholesky": "Cholesky",
+    "mean": "mean",
+    "sumsq": "sum of squares",
+    "norm": "norm",
+    "norm1": "1-norm",
+    "prod": "product",
+    "amax": "maximum",
+    "amin": "minimum",
+    "logsumexp": "logsumexp",
+}
 
 
 def _rank(shape: Shape) -> int:

@@ -283,7 +283,9 @@ class ArrayPage:
         shape = self.jacobian_shape(out, inside)
         matrix = self.locals.matrix(primal, k, local)
         if matrix is not None:
-            return primal.label, "", f"{self.partial(primal.name, send.receiver)} = {self.printer(matrix)}", shape
+            own = self.printer.shaped(matrix).shape
+            left = self.partial(primal.name, send.receiver)
+            return primal.label, "", f"{left} = {self.printer(matrix)}", self.shape(own) if own else shape
         element = self.locals.element(primal, k, local)
         if element is None:
             return primal.label, "", self.partial(primal.name, send.receiver) + r" \text{: see the rule}", shape

@@ -126,9 +126,14 @@ def _cumsum(self: Locals, primal: Step, k: int) -> Element:
     return Element(out, inside, deltas, "", lambda new: [marks.holds(f"{inside[axis]} {relation} {out[axis]}")])
 
 
+def _places(indices: str) -> str:
+    """Brackets of the formula language, which count from 0."""
+    return f"[{','.join(indices.replace(UNIT, '0'))}]"
+
+
 def _inverse_entry(self: Locals, name: str, a: str, b: str) -> str:
     matrix = self.marks.matrix(call("inv", Name(name)))
-    return f"({matrix})_{{{a}{b}}}" if self.marks.sign("!=").startswith("\\") else f"{matrix}[{a},{b}]"
+    return f"({matrix})_{{{a}{b}}}" if self.marks.sign("!=").startswith("\\") else matrix + _places(a + b)
 
 
 def _inv(self: Locals, primal: Step, k: int) -> Element:
@@ -165,7 +170,7 @@ def _determinant(self: Locals, primal: Step, k: int) -> Element:
         return Element(out, inside, (), "", lambda new: [_inverse_entry(self, name, inside[1], inside[0])])
     cofactor = self.marks.matrix(call("cofactor", Name(name)))
     latex = self.marks.sign("!=").startswith("\\")
-    text = f"{cofactor}_{{{inside}}}" if latex else f"{cofactor}[{','.join(inside)}]"
+    text = f"{cofactor}_{{{inside}}}" if latex else cofactor + _places(inside)
     return Element(out, inside, (), "", lambda new: [text])
 
 
@@ -177,7 +182,7 @@ def _abstract(self: Locals, primal: Step, k: int) -> Element:
     def body(new: Mapping[str, str]) -> list[str]:
         here = "".join(new.get(o, o) for o in out)
         latex = self.marks.sign("!=").startswith("\\")
-        of = function if not here else f"{function}_{{{here}}}" if latex else f"{function}[{','.join(here)}]"
+        of = function if not here else f"{function}_{{{here}}}" if latex else function + _places(here)
         return [self.marks.partial(of, self.marks.entry(_operand(primal, k), inside))]
 
     return Element(out, inside, (), "", body)

@@ -2,18 +2,20 @@
 
     dC/dW1 = dC/dS dS/dr dr/dt dt/dz2 dz2/dq dq/da2 da2/dz1 dz1/dp dp/dW1
 
-What several products begin with gets a name, delta of the variable where they part, and is written once. Several paths
-are added. The number of paths doubles with every fork, so that they are written out only where there are few.
+A transpose without a name is no factor of its own: its operand is. What several products begin with gets a name,
+delta of the variable where they part, and is written once. Several paths are added. The number of paths doubles with
+every fork, so that they are written out only where there are few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from symdiff.expr import Call, Name
 from symdiff.render.array_local import Locals
-from symdiff.tape import ADJOINT, Step
+from symdiff.tape import ADJOINT, Step, Tape
 
 MOST_PATHS = 6  # of one variable that are written out from end to end
 MOST_FACTORS = 40  # of one of these
@@ -50,7 +52,7 @@ class Sum:
 class Paths:
     """All of it, for one reverse sweep."""
 
-    def __init__(self, locals_: Locals, output: str, wanted: Iterable[str]) -> None:
+    def __init__(self, locals_: Locals, output: str, wanted: Iterable[str], own: Container[str] = frozenset()) -> None:
         self.locals, self.output = locals_, output
         self.tape = locals_.tape
         self.wanted = [name for name in wanted if name in dict(self.tape.bars)]
@@ -58,12 +60,24 @@ class Paths:
         for step in self.tape.reverse:
             if step.role == ADJOINT and step.of is not None and step.receiver is not None:
                 found.setdefault((step.of, step.receiver), []).append(step)
-        self.edges = [Edge(of, by, tuple(sends)) for (of, by), sends in found.items()]
+        self.turned = _transposes(self.tape, own)
+        self.edges = list(self._without_transposes(found))
         self.into: dict[str, list[Edge]] = {}
         self.out: dict[str, int] = {}
         for edge in self.edges:
             self.into.setdefault(edge.by, []).append(edge)
             self.out[edge.of] = self.out.get(edge.of, 0) + 1
+
+    def _without_transposes(self, found: Mapping[tuple[str, str], list[Step]]) -> Iterator[Edge]:
+        """The factors; what goes through an unnamed transpose is a factor of the matrix itself."""
+        roots: dict[str, str] = {}
+        for name, expr in self.turned.items():
+            root = roots.get(expr.args[0].id, expr.args[0].id) if isinstance(expr.args[0], Name) else name
+            if not any((of, root) in found for of, by in found if by == name):  # else A and A.T are in one step
+                roots[name] = root
+        for (of, by), sends in found.items():
+            if of not in roots:
+                yield Edge(of, roots.get(by, by), tuple(sends))
 
     @property
     def is_long(self) -> bool:
@@ -127,6 +141,15 @@ class Paths:
                 found.append(edges)
             work.extend((edge.of, (edge, *edges)) for edge in reversed(self.into.get(here, ())))
         return found
+
+
+def _transposes(tape: Tape, own: Container[str]) -> dict[str, Call]:
+    """Forward steps that are the transpose of a variable and that the user gave no name."""
+    found: dict[str, Call] = {}
+    for step in tape.primal:
+        if step.op == "transpose" and step.name not in own and isinstance(step.expr, Call):
+            found[step.name] = step.expr
+    return found
 
 
 __all__ = ["MOST_EDGES", "MOST_FACTORS", "MOST_PATHS", "Chain", "Edge", "Paths", "Sum"]

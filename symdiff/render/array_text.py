@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from symdiff.expr import Expr, Name
+import numpy as np
+
+from symdiff.expr import Call, Expr, Name, Number, substitute
+from symdiff.ops.core import ADD
 from symdiff.ops.infer import shape_of
+from symdiff.render.array_elements import Elements, element_name, is_small
 from symdiff.render.array_figures import flat_array, text_number
 from symdiff.render.array_local import Locals
 from symdiff.render.array_marks import TextMarks
@@ -20,7 +24,7 @@ from symdiff.render.array_words import text_definitions
 from symdiff.render.context import formula_text
 from symdiff.render.derivation_model import CHECK_DIGITS, CHECK_NOISE
 from symdiff.render.figures import Figure, decimal
-from symdiff.render.printer import TEXT
+from symdiff.render.printer import TEXT, Printer
 from symdiff.render.text_notation import WIDTH, filled
 from symdiff.shapes import Shape, shape_text
 from symdiff.tape import Step
@@ -37,13 +41,16 @@ class ArrayText:
         used = [*model.shapes, *model.tape.dims, *model.sheet.formula.functions]
         self.marks = TextMarks(TEXT, free_letters(used))
         self.locals = Locals(model.tape, self.marks)
+        self.turned: Mapping[str, Expr] = {}  # transposes that stand as such in the list of factors
 
     def context(self) -> dict[str, Any]:
         """Ready-made lines for the template."""
         model = self.model
         title = f"{model.sheet.name}: {'value and gradient' if model.is_gradient else 'value'}, step by step"
         forward, reverse = self.lines(model.forward), self.lines(model.reverse)
+        rules, local_lines = (self.rules(), self.local_lines()) if model.active else ([], [])
         collected = self.collected()
+        said = "\n".join([*forward, *rules, *local_lines, *reverse, *collected])
         return {
             "title": filled(title),
             "underline": "=" * min(len(title), WIDTH),
@@ -55,20 +62,17 @@ class ArrayText:
             "active": model.active,
             "numbers": model.trace is not None,
             "output": model.output,
-            "definitions": [
-                line
-                for sentence in text_definitions("\n".join([*forward, *reverse, *collected]))
-                for line in filled(sentence, 4, 2)
-            ],
+            "definitions": [line for sentence in text_definitions(said) for line in filled(sentence, 4, 2)],
             "has_slots": any(line.tag.endswith("a") for line in model.reverse),
             "conventions": [line for op, edges in model.conventions for line in filled(f"{op}: {edges}", 4, 2)],
             "forward": forward,
-            "rules": self.rules() if model.active else [],
-            "locals": self.local_lines() if model.active else [],
+            "rules": rules,
+            "locals": local_lines,
             "reverse": reverse,
             "collected": collected,
             "chains": self.chains() if model.active else [],
             "result": self.result(),
+            "elements": self.elements(),
             "check_rows": self.check(),
         }
 
@@ -134,8 +138,7 @@ class ArrayText:
 
     def right(self, terms: Sequence[Expr], typed: bool = False) -> str:
         """A sum of terms."""
-        parts = [TEXT(term) if typed else self.marks.matrix(term) for term in terms]
-        return parts[0] + "".join(f" - {part[1:]}" if part.startswith("-") else f" + {part}" for part in parts[1:])
+        return _added([TEXT(term) if typed else self.marks.matrix(term) for term in terms])
 
     # -- sections -----------------------------------------------------------------------------------------------------
 
@@ -173,13 +176,14 @@ class ArrayText:
         assert send.receiver is not None
         k, local = self.locals.operand(send), self.locals.partial(send)
         inside = self.model.shapes[send.receiver]
+        matrix = self.locals.matrix(primal, k, local)
+        own = () if matrix is None else shape_of(matrix, self.model.shapes)
         shape = (
-            _shape(primal.shape or inside)
-            if not primal.shape or not inside
+            _shape(own or primal.shape or inside)
+            if own or not primal.shape or not inside
             else f"{_shape(primal.shape)} x {_shape(inside)}"
         )
         marks = self.marks
-        matrix = self.locals.matrix(primal, k, local)
         element = None if matrix is not None else self.locals.element(primal, k, local)
         if matrix is not None:
             body = f"{marks.partial(primal.name, send.receiver)} = {marks.matrix(matrix)}"
@@ -193,8 +197,9 @@ class ArrayText:
         return _with_shape(f"{tag:<{_TAG - 1}} {body}", shape, _TAG + 4)
 
     def _by(self) -> Any:
-        bars = {bar: f"({self.marks.partial(self.model.output, name)})" for name, bar in self.model.bars.items()}
-        return replace(self.marks, printer=replace(TEXT, names=bars))
+        bars = {bar: self.marks.partial(self.model.output, name) for name, bar in self.model.bars.items()}
+        printer = _QuotientPrinter("text", bars, TEXT.number, TEXT.words, quotients=frozenset(bars.values()))
+        return replace(self.marks, printer=printer)
 
     def collected(self) -> list[str]:
         """The reverse sweep with what is trivial put in."""
@@ -202,29 +207,30 @@ class ArrayText:
         for name, terms in self.model.collected.items():
             if name == self.model.output:
                 continue
-            parts = [marks.matrix(term) for term in terms]
-            right = parts[0] + "".join(f" - {p[1:]}" if p.startswith("-") else f" + {p}" for p in parts[1:])
-            text = f"{marks.partial(self.model.output, name)} = {right}"
+            text = f"{marks.partial(self.model.output, name)} = {_added([marks.matrix(term) for term in terms])}"
             shape = _shape(self.model.shapes[name])
             found += _with_shape(f"  {text}", shape, 6)
         return found
 
     def result(self) -> list[str]:
         """The gradient, variable by variable, with its shape and numbers."""
-        found = []
+        marks, found = self._by(), []
         for name in self.model.tape.wrt:
             bar = self.model.bars.get(name)
             shape = self.model.shapes[name]
             right = bar or (f"zeros({shape_text(shape)})" if shape else "0")
-            text = f"{self.marks.partial(self.model.output, name)} = {right}"
-            found += filled(f"{text:<{_COLUMN - 2}}  {_shape(shape)}", 6, 2)
+            terms = self.model.collected.get(name, [])
+            if bar and terms and name != self.model.output:
+                right += f" = {_added([marks.matrix(term) for term in terms])}"
+            found += _with_shape(f"  {marks.partial(self.model.output, name)} = {right}", _shape(shape), 6)
             number = self.value(Name(bar)) if bar else ""
             found += filled(number, 8, 6) if number else []
         return found
 
     def chains(self) -> list[str]:
         """Products of partial derivatives, then what each factor is."""
-        paths = Paths(self.locals, self.model.output, self.model.tape.wrt)
+        paths = Paths(self.locals, self.model.output, self.model.tape.wrt, self.model.named)
+        self.turned = paths.turned
         found: list[str] = []
         factors: dict[str, None] = {}
         if paths.is_long:
@@ -260,20 +266,56 @@ class ArrayText:
         found = [self.locals.factor(primal, self.locals.operand(send), send.local) for send in edge.sends]
         left = self.marks.partial(edge.of, edge.by)
         if any(each is None for each in found):
-            return filled(f"{left}: see the rule", 8, 4)
-        kept = [each for each in found if each is not None]
+            word = self.locals.word(primal, self.locals.operand(edge.sends[0]))
+            said = f"{word}, rule ({primal.label})" if word else f"rule ({primal.label})"
+            inside = self.model.shapes[edge.by]
+            both = f"{_shape(primal.shape)} x {_shape(inside)}" if primal.shape and inside else ""
+            return _with_shape(f"    {left}: {said}", both, 8)
+        kept = [substitute(each, self.turned) for each in found if each is not None]
         shape = shape_of(kept[0], self.model.shapes) or primal.shape or self.model.shapes[edge.by]
         text = " + ".join(self.marks.matrix(each) for each in kept)
-        lines = filled(f"{left}: {text:<{_COLUMN - 14}}  {_shape(shape)}", 8, 4)
+        lines = _with_shape(f"    {left}: {text}", _shape(shape), 8)
         number = self.value(kept[0]) if len(kept) == 1 and text != "1" else ""
         return lines + (filled(number, 10, 8) if number else [])
+
+    def elements(self) -> list[str]:
+        """Small arrays element by element: the steps, their adjoints, the gradient."""
+        tape = self.model.tape
+        if not self.model.active or not is_small(tape):
+            return []
+        elements = Elements(tape)
+        found: list[str] = []
+        for each in elements.forward():
+            found += self._cells(each.step.name, "=", each.array)
+        found.append("")
+        for each in elements.reverse():
+            sign = "=" if each.step.into is None else "<-"
+            found += self._cells(each.step.target, sign, each.array)
+        found.append("")
+        for name in tape.wrt:
+            terms = self.model.collected.get(name)
+            if terms and self.model.shapes[name]:
+                found += self._result_cells(name, elements, terms)
+        return found
+
+    def _cells(self, name: str, sign: str, array: Any) -> list[str]:
+        cells = np.ndenumerate(np.asarray(array, dtype=object))
+        lines = [f"{element_name(name, place)} {sign} {TEXT(cell)}" for place, cell in cells]
+        return [part for line in lines for part in filled(line, 6, 2)]
+
+    def _result_cells(self, name: str, elements: Elements, terms: Sequence[Expr]) -> list[str]:
+        total = terms[0]
+        for term in terms[1:]:
+            total = Call("add", (total, term))
+        array = elements.array(total)
+        return [] if array is None else self._cells(self.marks.partial(self.model.output, name), "=", array)
 
     def check(self) -> list[str]:
         """The finite-difference table."""
         lines = []
         for line in self.model.check:
             for k, (place, *pair) in enumerate(line.samples):
-                index = f"[{','.join(str(p + 1) for p in place)}]" if place else ""
+                index = f"[{','.join(str(p) for p in place)}]" if place else ""
                 numbers = [_figure(Figure(value, False, CHECK_DIGITS)) for value in pair]
                 start = f"{line.name}{index}"
                 if len(start) > 16:
@@ -283,6 +325,22 @@ class ArrayText:
                 shown = relative if k == len(line.samples) - 1 else ""
                 lines.append(f"  {start:<16}  {numbers[0]:>18}  {numbers[1]:>18}  {shown:>10}".rstrip())
         return lines
+
+
+@dataclass(frozen=True)
+class _QuotientPrinter(Printer):
+    """Some names stand for quotients, dJ/do, which take brackets in a product."""
+
+    quotients: frozenset[str] = frozenset()
+
+    def _leaf(self, leaf: Name | Number) -> tuple[Any, int]:
+        text, strength = super()._leaf(leaf)
+        return text, ADD + 1 if isinstance(text, str) and text in self.quotients else strength
+
+
+def _added(parts: Sequence[str]) -> str:
+    """A sum of terms."""
+    return parts[0] + "".join(f" - {part[1:]}" if part.startswith("-") else f" + {part}" for part in parts[1:])
 
 
 def _with_shape(start: str, shape: str, indent: int) -> list[str]:

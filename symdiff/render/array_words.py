@@ -21,8 +21,8 @@ LATEX_SIGNS: tuple[tuple[str, str], ...] = (
     (r"I_{", r"$I_{n}$ is the identity matrix"),
     (
         r"\operatorname{diag}",
-        r"$\operatorname{diag}$ of a vector, a column or a row is the matrix with it on the diagonal, of another matrix its "
-        r"diagonal",
+        r"$\operatorname{diag}$ of a vector, a column or a row is the matrix with it on its diagonal, of another one "
+        r"its diagonal",
     ),
     (r"\operatorname{tr}", r"$\operatorname{tr}$ is the trace"),
     (r"\lVert", r"$\lVert \cdot \rVert$ is the square root of the sum of the squares of all elements"),

@@ -18,6 +18,7 @@ from symdiff.expr import Call, walk
 from symdiff.ops.infer import shape_of
 from symdiff.ops.structure import requirements
 from symdiff.render.c_array_cut import Piece, code_of, cut, words
+from symdiff.render.c_array_elem import Variable
 from symdiff.render.c_array_fuse import Program, fused, items_of
 from symdiff.render.c_array_helpers import NEEDS, array_helpers
 from symdiff.render.c_array_lower import Lowering
@@ -29,7 +30,7 @@ from symdiff.render.context import Sheet, identifiers
 from symdiff.render.environment import render, template_root
 from symdiff.render.names import C_RESERVED, mangle, mangled
 from symdiff.shapes import Polynomial, Size, described, plus, times
-from symdiff.tape import Namer, Tape
+from symdiff.tape import PRIMAL, Namer, Tape
 from symdiff.trace import refuse_abstract
 
 _MOST_PARAMETERS = 127  # what C99 promises (5.2.4.1); a formula with more has the packed interface alone
@@ -125,15 +126,25 @@ class ArrayFunction:
 
     def _identify(self) -> None:
         """Every variable gets its identifier: steps their own, what is between them the next free one."""
+        variables = [*self.lowering.inputs, *self.program.variables]
+        wishes = {variable: self._wish(variable) for variable in variables}
         given: set[str] = set()
-        for variable in [*self.lowering.inputs, *self.program.variables]:
+        for variable, wish in wishes.items():
             if variable.identifier:
                 continue
-            if variable.wish in self.names and variable.wish not in given:
-                given.add(variable.wish)
-                variable.identifier = self.names[variable.wish]
+            if wish in self.names and wish not in given:
+                given.add(wish)
+                variable.identifier = self.names[wish]
             else:
-                variable.identifier = self.namer.fresh(mangle(variable.wish, self.reserved))
+                variable.identifier = self.namer.fresh(mangle(wish, self.reserved))
+
+    def _wish(self, variable: Variable) -> str:
+        """The name that is wanted; a gradient is called after its own input, also where it is the value of a step."""
+        if not variable.output:
+            return variable.wish
+        label, _ = self.tape.outputs[variable.output]
+        own = [step.target for step in self.tape.steps if step.role != PRIMAL and step.receiver == label]
+        return own[-1] if own else f"{label}_bar"
 
     def _body(self) -> list[str]:
         """Lines of the function; a long one is cut into several, which stand in `self.chunks`."""

@@ -56,7 +56,7 @@ class Blocked:
         self.k, self.start = text.local("k"), text.local("start")
         self.left, self.count = text.local("left"), text.local("count")
         body = self._body(lanes)
-        declared = [f"{text.real} {name}[{BLOCK}] = {{{text.zero}}};" for name in lanes.values()]
+        declared = [f"double {name}[{BLOCK}] = {{0.0}};" for name in lanes.values()]
         gathered = self._gathered()
         inner = loop([counting(self.k, str(BLOCK), "int")], body, simd=True)
         uses = "\n".join([*self.enter, *gathered, *inner, *self.leave])

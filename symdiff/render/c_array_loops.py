@@ -5,7 +5,8 @@ the same bits as one element at a time. *Blocked*: all elements in a row, in blo
 same SIMD loop; what does not fill a block, and what is not packed, is copied into local arrays first. So the bits of an
 element depend neither on its place nor on the number of elements, also where functions of a vector library are used.
 
-A sum over all elements is taken in 64 lanes, which are added in pairs at the end.
+A sum over all elements is taken in 64 lanes, which are added in pairs at the end. Lanes are double also where elements
+are float.
 """
 
 from __future__ import annotations
@@ -71,17 +72,18 @@ class LoopWriter:
             target = total.variable.identifier
             sign = "+=" if total.add else "="
             if not total.variable.shape:
-                lines.append(f"{target} {sign} sd_lanes({width}, {name});")
+                lines.append(f"{target} {sign} {self.text.rounded(f'sd_lanes({width}, {name})')};")
                 continue
             count = period(total)
             i, j = self.text.index(0), self.text.index(1)
             if count == 1:
-                lines.append(f"{target}[0] {sign} sd_lanes({width}, {name});")
+                lines.append(f"{target}[0] {sign} {self.text.rounded(f'sd_lanes({width}, {name})')};")
                 continue
             adding = loop(
                 [f"for (int {j} = {i} + {count}; {j} < {BLOCK}; {j} += {count})"], [f"{name}[{i}] += {name}[{j}];"]
             )
-            lines += loop([counting(i, str(count), "int")], [*adding, f"{target}[{i}] {sign} {name}[{i}];"])
+            result = f"{target}[{i}] {sign} {self.text.rounded(f'{name}[{i}]')};"
+            lines += loop([counting(i, str(count), "int")], [*adding, result])
         return lines
 
     def statement(self, item: Map | Total, value: str, memory: str, last: bool, read: bool) -> list[str]:
@@ -193,7 +195,7 @@ class LoopWriter:
         if not lanes:
             return [*self._zeros(), *lines]
         width = sizes[-1] if sizes and isinstance(sizes[-1], int) and sizes[-1] < BLOCK else BLOCK
-        declared = [f"{text.real} {name}[{width}] = {{{text.zero}}};" for name in lanes.values()]
+        declared = [f"double {name}[{width}] = {{0.0}};" for name in lanes.values()]
         return [*self.before(), "{", *indented([*declared, *lines, *self.behind(lanes, width)]), "}"]
 
     @property

@@ -78,6 +78,8 @@ class Writer:
     def _columns(self, nest: _Nest) -> list[str]:
         """Row after row added to the result."""
         text, item = self.text, nest.item
+        if text.suffix and not nest.empty:
+            return self._wide_columns(nest)
         lines: list[str] = []
         if not item.add:
             i = text.index(0)
@@ -87,6 +89,26 @@ class Writer:
         if nest.empty:
             return lines
         return [*lines, *loop(nest.headers, [f"{nest.result} += {nest.term};"], simd=True)]
+
+    def _wide_columns(self, nest: _Nest) -> list[str]:
+        """The same for floats: for a piece of the last axis at a time, row after row added to doubles."""
+        text, item, sizes = self.text, nest.item, nest.sizes
+        gone = len(sizes) - nest.outer
+        last = len(sizes) - 1
+        start, count, sums = text.local("start"), text.local("count"), text.local("sums")
+        counter, end = text.index(last), text.size(sizes[-1])
+        rest = f"{text.factor(sizes[-1])} - {start}"
+        place = plus(f"@{start}", f"@{last}")
+        term, result = nest.term_at(place), nest.result_at(place)
+        each = counting(counter, count)
+        piece = [
+            f"const size_t {count} = {rest} < {BLOCK} ? {rest} : {BLOCK};",
+            f"double {sums}[{BLOCK}] = {{0.0}};",
+            *loop([*nest.headers[:gone], each], [f"{sums}[{counter}] += {term};"], simd=True),
+            *loop([each], [f"{result} {'+=' if item.add else '='} {text.rounded(f'{sums}[{counter}]')};"]),
+        ]
+        pieces = f"for (size_t {start} = 0; {start} < {end}; {start} += {BLOCK})"
+        return loop([*nest.headers[gone:last], pieces], piece)
 
     def _rows(self, nest: _Nest) -> list[str]:
         """One sum for each kept index."""
@@ -105,7 +127,7 @@ class Writer:
             summing = loop(inner, [f"{name} += {nest.term};"])
         else:
             summing = loop(inner[:-1], self._long_row(nest, name))
-        return loop(outer, [f"{text.real} {name} = {text.zero};", *summing, f"{nest.result} {sign} {name};"])
+        return loop(outer, [f"double {name} = 0.0;", *summing, f"{nest.result} {sign} {text.rounded(name)};"])
 
     def _long_row(self, nest: _Nest, name: str) -> list[str]:
         """Terms in pieces, each of which is added up in lanes."""
@@ -171,7 +193,7 @@ class Writer:
 class _Nest:
     """Loops of a sum along axes, over the elements in the order in which they are added.
 
-    headers  of all loops; `outer` of them are over kept axes, where these come first
+    headers  of all loops; `outer` of them are over kept axes, all first or all last
     result   the element of the result, `term` what is added to it
     empty    whether nothing is added
     """
@@ -204,6 +226,11 @@ class _Nest:
         """The term where the innermost counter is `last`."""
         places: list[Size] = [f"@{k}" for k in range(len(self.kept) - 1)]
         return self._at(self._index([*places, last]))
+
+    def result_at(self, last: Size) -> str:
+        """The element of the result where the innermost counter is `last`."""
+        places: list[Size] = [f"@{k}" for k in range(len(self.kept) - 1)]
+        return self.text.place(self.target, self._index([*places, last]))
 
     def library(self) -> str | None:
         """A call for the sum of a row, or of the products of two, that lie in memory without gaps."""

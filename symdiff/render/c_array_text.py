@@ -107,6 +107,10 @@ class Text:
                 right = plus(right, term)
         return f"{self.size(left)} == {self.size(right)}"
 
+    def rounded(self, value: str) -> str:
+        """A double, such as a sum, as an element."""
+        return f"({self.real}){value}" if self.suffix else value
+
     def pointer(self, leaf: Leaf, index: Sequence[Size] = ()) -> str:
         """The address of an operand, as an argument."""
         assert leaf.variable is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from symdiff.expr import Call, Expr, Number, bottom_up, walk
+from symdiff.expr import Call, Expr, Name, Number, bottom_up, walk
 from symdiff.formula import FormulaData
 from symdiff.ops import ARRAYS
 from symdiff.ops.core import ATOM, LOOSE, Spelling
@@ -60,7 +60,14 @@ def _without_checks(expr: Expr) -> Expr:
     """What holds a bound function to its declaration is no text: the check has been made."""
     if not any(isinstance(part, Call) and part.op == "declared" for part in walk(expr)):
         return expr
-    return bottom_up(expr, lambda leaf: leaf, lambda call, args: args[0] if call.op == "declared" else call.over(args))
+
+    def leaf(part: Name | Number) -> Expr:
+        return part
+
+    def node(call: Call, args: list[Expr]) -> Expr:
+        return args[0] if call.op == "declared" else call.over(args)
+
+    return bottom_up(expr, leaf, node)
 
 
 __all__ = ["formula_text"]

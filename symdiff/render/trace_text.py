@@ -151,7 +151,7 @@ def tape_text(steps: tuple[Step, ...]) -> str:
 
 
 def _digits(value: Value | None) -> str:
-    """All digits of a number; an array in brackets, row by row, with the middle of a large one left out, and 0 for -0."""
+    """All digits of a number; an array in brackets, row by row, the middle of a large one left out; 0 for -0."""
     if value is None:
         return ""
     if isinstance(value, np.ndarray):

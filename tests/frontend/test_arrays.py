@@ -15,6 +15,7 @@ from symdiff.expr import Call, walk
 from symdiff.formula import Abstract, Limits
 from symdiff.frontend import read, read_reference
 from symdiff.frontend.words import FUNCTIONS, METHODS, REDUCTIONS, SHAPED
+from symdiff.linearize import linearize
 from symdiff.ops import ARRAYS, TABLE
 
 HEAD = "X: (n, 3)\nW: (3, 3)\nv: 3\na: ()\n"
@@ -397,3 +398,86 @@ def test_shapes_of_the_call_for_a_python_function() -> None:
         read(f, shapes={"phi": "function"})
     with pytest.raises(ShapeError, match="'X' has shape \\(n, 3\\) in its annotation, and not \\(3,\\)"):
         read(whole, shapes={"X": 3})
+
+
+# -- what people try ---------------------------------------------------------------------------------------------------
+
+TRIED = [
+    ("x: float\nx", r"line 1, column 4: a shape stands here and no type; a scalar is x: \(\), a vector x: n or x: 3"),
+    ("y: 3\nx: vector\nx", r"line 2, column 4: .* a scalar is x: \(\)"),
+    ("A: matrix\nA", r"a matrix A: \(n, 3\)"),
+    ("X: n, 3\nX", r"column 5: several sizes stand in brackets; write X: \(n, 3\)"),
+    ("X: 2, 3, k\nX", r"write X: \(2, 3, k\)"),
+    ("X: (n, 3), w: 3\nX @ w", "column 10: a new line or ';' stands between declarations"),
+    ("x: n, w: n\nx", "a new line or ';' stands between declarations"),
+    ("x: 2 = [1, 2], w: 3\nx", "a new line or ';' stands between declarations"),
+    ("X: (n, 3), 2\nX", "one declaration a line"),
+    ("x: n\nx[:, np.newaxis]", r"line 2, column 6: a new axis is written None, x\[:, None\]"),
+    ("x: n\nx[newaxis, :]", "a new axis is written None"),
+    ("X: (n, 3)\nsum(X)/len(X)", r"'len\(\)' is not part of the language; a size has a name: declare X: \(n, 3\) and"),
+    ("A: (n, 3)\nA.flatten()", r"line 2, column 2: .flatten\(\) is not part of the language; write reshape\(A, -1\)"),
+    ("A: (n, 3)\n(2*A).ravel()", r"write reshape\(..., -1\)"),
+    ("x: n\nsum(torch.relu(x))", r"line 2, column 5: 'torch.relu' is not part of the language; write relu\(...\)"),
+    ("x: n\nF.relu(x)", r"'F.relu' is not part of the language; write relu"),
+    ("torch.nn.functional.softplus(x)", r"write softplus\(...\)"),
+    ("jax.scipy.special.logsumexp(x)", r"write logsumexp\(...\)"),
+    ("torch.arctan2(x, y)", r"write atan2\(...\)"),
+    ("torch.var(x)", r"'torch.var' is not part of the language; write mean\(\(x - mean\(x\)\)\*\*2\)"),
+    ("x: n\nvar(x)", r"'var\(\)' is not part of the language; write mean\(\(x - mean\(x\)\)\*\*2\)"),
+    ("x: n\nx.std()", r"'.std\(\)' is not part of the language; write sqrt\(mean"),
+    ("x: n\nnp.var(x)", r"'np.var' is not a function of the language; write mean"),
+    ("x: n\nkron(x, x)", r"reshape\(outer\(a, b\), -1\)"),
+    ("A: (n, n)\ntriu(A)", "multiply by a constant mask"),
+    ("einsum(x)", "write a @ b"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), TRIED, ids=[text.split("\n")[-1] for text, _ in TRIED])
+def test_what_people_try_is_answered(text: str, message: str) -> None:
+    with pytest.raises(ParseError, match=message):
+        read(text)
+
+
+@pytest.mark.parametrize("name", ["argmax", "cross", "expm", "einsum", "std", "var", "triu", "kron", "svd", "sort"])
+def test_no_wrong_guess_for_a_well_known_function(name: str) -> None:
+    with pytest.raises(ParseError, match=rf"'{name}\(\)' is not part of the language") as caught:
+        read(f"x: n\n{name}(x)")
+    assert "did you mean" not in str(caught.value)
+
+
+def test_names_of_libraries_are_ordinary_names() -> None:
+    assert output(read("F*sp + nn")) == "add(mul(F, sp), nn)"
+    assert output(read("F: (2, 2)\nF.T")) == "transpose(F)"
+    assert read("sum(float*x)", shapes={"float": (), "x": 3}).inputs == {"float": (), "x": (3,)}
+
+
+def test_a_type_is_no_shape_of_a_keyword() -> None:
+    with pytest.raises(ShapeError, match=r"shapes=: a shape stands here and no type; a scalar is x: \(\)"):
+        read("x", shapes={"x": "float"})
+
+
+SHAPES_REFUSED = [
+    ("X @ W", r"a scalar has no axis to contract; write a\*b, or declare the shapes of matrices, such as X: \(n, 3\)"),
+    ("A: (b, k, k); inv(A)", r"shape \(b, k, k\); stacks of matrices are not supported"),
+    ("A: (b, k, k); x: (b, k); solve(A, x)", "stacks of matrices are not supported"),
+    ("A: (b, k, k); trace(A)", "stacks of matrices are not supported"),
+    ("A: (b, k, k); diag(A)", "stacks of matrices are not supported"),
+    ("x: n; x[n]", r"column 7: index n is outside of axis 0 of shape \(n,\) for every n; the last one is n - 1"),
+    ("x: n; x[n + 1]", r"index n \+ 1 is outside"),
+    ("x: n; x[2*n]", r"index 2\*n is outside"),
+    ("X: (m, n); X[0, m + n]", r"index m \+ n is outside of axis 1 of shape \(m, n\)"),
+    ("x: 3; y: n; x[n + 3] + sum(y)", r"index n \+ 3 is outside of axis 0 of shape \(3,\)"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), SHAPES_REFUSED)
+def test_shapes_that_cannot_be(text: str, message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        linearize(read(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["x: n; x[n - 1]", "X: (m, n); X[n, m]", "x: n; x[2*n - 1]", "x: n; y: m; x[m] + sum(y)"]
+)
+def test_an_index_that_may_be_inside_is_left_to_the_call(text: str) -> None:
+    assert linearize(read(text))

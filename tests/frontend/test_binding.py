@@ -14,6 +14,8 @@ from symdiff.errors import ParseError, ShapeError, SymdiffError, UnsupportedErro
 from symdiff.expr import Call, walk
 from symdiff.formula import FormulaData, Limits
 from symdiff.frontend import bind, read
+from symdiff.linearize import linearize
+from symdiff.render.context import Sheet
 
 TEXT = """o: n
 y: const(n)
@@ -35,21 +37,22 @@ def test_an_op() -> None:
     assert output(once) == "add(l(half(o), y), sum(relu(o) | None, False))"
     assert bodies(once) == {"half": "div(relu(z), 2)"}
     twice = bind(once, {"l": "dot"})
-    assert output(twice) == "add(dot(half(o), y), sum(relu(o) | None, False))" and not twice.functions
-    assert output(bind(formula, {"phi": "softmax"})).endswith("sum(softmax(o | None) | None, False))")
+    assert output(twice) == "add(declared(dot(half(o), y) | l, []), sum(relu(o) | None, False))" and not twice.functions
 
 
 def test_an_op_of_one_operand_or_two() -> None:
-    assert output(bind(read("f: function\nx: 3\nf(x)"), {"f": "max"})) == "amax(x | None, False)"
+    one = bind(read("f: function()\nx: 3\nf(x)"), {"f": "max"})
+    assert output(one) == "declared(amax(x | None, False) | f, [])"
     assert output(bind(read("f: function\nx: 3\nf(x, 0)"), {"f": "max"})) == "maximum(x, 0)"
-    assert output(bind(read("f: function\nx: 3\nf(x, x)"), {"f": "concat"})) == "concat(x, x | 0)"
+    two = bind(read("f: function(6)\nx: 3\nf(x, x)"), {"f": "concat"})
+    assert output(two) == "declared(concat(x, x | 0) | f, [6])"
 
 
 def test_a_text() -> None:
     data = bind(read(TEXT), {"l": "def l(o, y): return sum((o - y[:n])**2)/2", "phi": "def p(z):\n  return z*z"})
     assert bodies(data) == {
         "phi": "mul(z, z)",
-        "l": "div(sum(pow(sub(o, index(y | [:n:1])), 2) | None, False), 2)",
+        "l": "declared(div(sum(pow(sub(o, index(y | [:n:1])), 2) | None, False), 2) | l, [])",
         "half": "div(phi(z), 2)",
     }
     assert data.helpers["l"].parameters == ("o", "y") and not data.functions
@@ -166,6 +169,81 @@ def test_a_formula_without_abstract_functions() -> None:
     with pytest.raises(SymdiffError, match="it has none"):
         bind(read("x"), {"phi": "relu"})
     assert output(bind(read("x"), {})) == "x"
+
+
+# -- what is declared -------------------------------------------------------------------------------------------------
+
+MIXING: list[tuple[Any, str]] = [
+    ("softmax", "softmax works on whole arrays"),
+    ("sum", "sum works on whole arrays"),
+    ("max", "max works on whole arrays"),
+    ("cumsum", "cumsum works on whole arrays"),
+    ("def phi(z): return z/norm(z)", r"'binding of phi', line 1, column 22: .* norm\(\) works on whole arrays"),
+    ("def h(z): return z - mean(z)\ndef phi(z): return h(z)**2", r"line 1, column 22: .* mean\(\) works"),
+    ("def phi(z): return z @ z", "@ works on whole arrays"),
+    ("def phi(z): return z.T", r"\.T works on whole arrays"),
+    ("def phi(z): return z[0]", "an index works on whole arrays"),
+    ("def phi(z): return z + zeros(3)", r"zeros\(\) works on whole arrays"),
+    (bound.mixing, r"sum\(\) works on whole arrays"),
+]
+
+
+@pytest.mark.parametrize(("value", "message"), MIXING, ids=[f"{i}" for i in range(len(MIXING))])
+def test_what_is_declared_elementwise_mixes_no_elements(value: Any, message: str) -> None:
+    with pytest.raises(ParseError, match=message) as caught:
+        bind(read(TEXT), {"phi": value})
+    assert "'phi' is declared elementwise, phi: function, and" in str(caught.value)
+
+
+def test_a_helper_that_is_not_called_may_mix_elements() -> None:
+    assert bind(read(TEXT), {"phi": "def h(z): return sum(z)\ndef phi(z): return tanh(z)"})
+
+
+WRONG_SHAPE = [
+    ("l: function()", "l(o, y)", "def l(o, y): return (o - y)**2", r"function\(\), .* gives shape \(n,\)"),
+    ("l: function()", "l(o, y)", "maximum", r"function\(\), .* gives shape \(n,\)"),
+    ("l: function(4)", "sum(l(o, y))", "def l(o, y): return o + y", r"function\(4\), .* gives shape \(n,\)"),
+    ("l: function(n)", "sum(l(o, y))", "dot", r"function\(n\), .* gives shape \(\)"),
+    ("l: function(n, 1)", "sum(l(o, y))", "atan2", r"function\(n, 1\), .* gives shape \(n,\)"),
+    ("l: function", "sum(l(o, y))", "def l(o, y): return 1", r"elementwise, .* \(\) for arguments of shape \(n,\)"),
+    ("l: function", "sum(l(2, y))", "def k(a, b): return a\ndef l(o, y): return k(o, y)", "leaves an argument out"),
+    ("l: function()", "l(o, y)", bound.no_loss, r"function\(\), .* gives shape \(n,\)"),
+]
+
+
+@pytest.mark.parametrize(("declared", "use", "value", "message"), WRONG_SHAPE)
+def test_what_is_bound_gives_the_declared_shape(declared: str, use: str, value: Any, message: str) -> None:
+    data = bind(read(f"o: n\ny: const(n)\n{declared}\n{use}"), {"l": value})
+    with pytest.raises(ShapeError, match=message) as caught:
+        linearize(data)
+    assert "'l' is declared" in str(caught.value) and caught.value.line is not None
+
+
+@pytest.mark.parametrize(
+    ("declared", "use", "value"),
+    [
+        ("l: function()", "l(o, y)", "dot"),
+        ("l: function(n)", "sum(l(o, y))", "def l(o, y): return o + y"),
+        ("l: function(n, n)", "sum(l(o, y))", "outer"),
+        ("l: function", "sum(l(o, y))", "def l(o, y): return o*exp(y)"),
+        ("l: function", "sum(l(o, 1))", "def l(o, y): return o"),
+        ("l: function()", "l(o, y)", bound.loss),
+    ],
+)
+def test_the_check_of_a_shape_is_no_step(declared: str, use: str, value: Any) -> None:
+    data = bind(read(f"o: n\ny: const(n)\n{declared}\n{use}"), {"l": value})
+    tape = linearize(data)
+    calls = [part.op for step in tape.primal for part in walk(step.expr) if isinstance(part, Call)]
+    assert "declared" not in calls
+    printed = Sheet("f", data, tape, tape, "value").formula_file
+    assert "declared" not in " ".join(printed)
+    again = linearize(read("\n".join(printed)))
+    assert [step.expr for step in again.primal] == [step.expr for step in tape.primal]
+
+
+def test_a_bound_formula_of_scalars_still_has_a_sympy_form() -> None:
+    data = bind(read(SCALAR), {"f": "def f(a): return 2", "g": "def g(a, b): return a*b"})
+    assert str(data.sympy) == "2 + 2*3"
 
 
 def test_towers_of_bound_helpers_are_counted() -> None:

@@ -112,6 +112,41 @@ def test_spans_point_into_the_source() -> None:
     assert formula.source[slice(*expr.span)] == "x * y"
 
 
+SHAPED_BY_TYPE = {
+    "ndarray": (
+        "def f(X: np.ndarray, w):\n    return X @ w\n",
+        r"line 4, column 12: 'X' has no shape: annotate it X: \"n, 3\"",
+    ),
+    "ndarray_sum": ("def f(X: np.ndarray):\n    return np.sum(X)\n", "'X' has no shape"),
+    "list": ("def f(X: list[float]):\n    return X[0]\n", "'X' has no shape"),
+    "tuple": ('def f(X: ("n", 3), w):\n    return X @ w\n', 'line 3, column 10: a shape stands in quotes: X: "n, 3"'),
+    "one": ("def f(w: (3,)):\n    return w\n", 'a shape stands in quotes: w: "3"'),
+    "int": ("def f(w: 3 = 2):\n    return w\n", 'a shape stands in quotes: w: "3"'),
+    "empty": ("def f(w: ()):\n    return w\n", r'a shape stands in quotes: w: "\(\)"'),
+    "in_list": ("def f(w: ['n', 3]):\n    return w\n", 'a shape stands in quotes: w: "n, 3"'),
+    "word": ('def f(w: "vector"):\n    return w\n', r'"\(\)" for a scalar, "n" or "3" for a vector'),
+    "torch": ("def f(w):\n    return torch.relu(w)\n", r"write relu\(...\)"),
+    "flatten": ('def f(w: "n,3"):\n    return np.sum(w.flatten())\n', r"write reshape\(w, -1\)"),
+}
+
+
+@pytest.mark.parametrize("name", SHAPED_BY_TYPE)
+def test_shapes_are_not_guessed_from_types(name: str, tmp_path: Path) -> None:
+    text, message = SHAPED_BY_TYPE[name]
+    file = tmp_path / "module.py"
+    file.write_text("import numpy as np\n\n" + text, "utf-8")
+    with pytest.raises(ParseError, match=message):
+        read_reference(f"{file}:f")
+
+
+def test_types_that_say_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text('def f(x: np.ndarray, y: "n") -> "()":\n    return np.tanh(x)*np.sum(y)\n', "utf-8")
+    assert read_reference(f"{file}:f").inputs == {"x": (), "y": ("n",)}
+    file.write_text("def f(x: np.ndarray) -> 'float':\n    return np.sum(x)\n", "utf-8")
+    assert read_reference(f"{file}:f", shapes={"x": ("n",)}).inputs == {"x": ("n",)}
+
+
 # -- what is refused --------------------------------------------------------------------------------------------------
 
 # name: (function's text, line, column, message); `def f` stands in line 3 of the file

@@ -31,6 +31,7 @@ from symdiff.render.array_rules import Rules
 from symdiff.render.array_writers import WRITERS
 from symdiff.render.context import Sheet
 from symdiff.render.printer import TEXT
+from symdiff.render.trace_text import trace_text
 from symdiff.shapes import shape_value
 from symdiff.tape import ADJOINT
 from symdiff.trace import Trace
@@ -507,6 +508,132 @@ def test_empty_arrays_and_numbers_that_are_none() -> None:
         check = {"x": (found.gradient["x"], found.gradient["x"])}
         for text in (derivation.latex(page, found, check=check), derivation.text(page, found, check)):
             assert text.isascii()
+
+
+# -- what readers stumbled over ---------------------------------------------------------------------------------------
+
+
+def derived(text: str, at: Mapping[str, Any] | None = None) -> dict[str, str]:
+    formula = parse("\n".join(part.strip() for part in re.split(r";|\n", text)))
+    tape = adjoint(linearize(formula), [given.name for given in formula.declared if not given.constant])
+    page, found = Sheet("t", formula, tape, tape), None if at is None else Trace(tape, at)
+    check = None if found is None else differences(found)
+    made = {
+        "latex": derivation.latex(page, found, check=check),
+        "markdown": derivation.markdown(page, found, check),
+        "text": derivation.text(page, found, check),
+    }
+    return {kind: re.sub(r"[ \n]+", " ", text) for kind, text in made.items()}
+
+
+@pytest.mark.parametrize("text", ["x: 3; x[0]", "x: (1,1); x[0,0]", "x: 3; cumsum(x)[2]", "x: (1,1); sum(x)"])
+def test_values_that_are_an_element(text: str) -> None:
+    made = derived(text)
+    assert "Element by element" in made["latex"]
+    assert ("count from $1$" in made["latex"]) == ("[" in text)
+    assert made["latex"].count("count from $1$") <= 1
+
+
+def test_words_are_upright_and_no_products() -> None:
+    latex = derived("P: n; p: const(n); alpha: n; W1: n; Pp = P + p; tr = P*p; sum(Pp*alpha*tr*W1)")["latex"]
+    assert r"\mathrm{Pp} &= P + p" in latex
+    assert r"\overline{\mathrm{Pp}} &=" in latex
+    assert r"\mathit{Pp}" not in latex
+    assert r"\mathit{tr}" in latex  # the trace is upright
+    assert r"\alpha" in latex
+    assert "W_{1}" in latex
+
+
+@pytest.mark.parametrize("key", FORMULAS)
+def test_no_factor_is_the_output_by_itself(key: str) -> None:
+    output = ArrayModel(sheet(key), None, None).output
+    name = re.escape(ArrayPage(ArrayModel(sheet(key), None, None)).output)
+    assert f"d{output}/d{output}" not in texts(key)["text"]
+    assert not re.search(rf"\\frac\{{\\partial {name}\}}\{{\\partial {name}\}}", texts(key)["latex"])
+
+
+def test_text_counts_from_zero_as_the_formula_does() -> None:
+    text = derived("x: 3; y: (3,1); x[0]*sum(y*y)", {"x": [1, 2, 3], "y": [[1], [2], [3]]})["text"]
+    assert "x[0] 14" in text
+    assert "y[2,0] 6" in text
+    assert "x[3]" not in text
+    assert "y[i,0]" in text
+    assert "y[i,1]" not in text
+
+
+def test_arrays_of_zeros_and_ones_are_exact() -> None:
+    made = derived("x: 4; x[1:3][0] + sum(ones((2,2)) @ x[:2]) + sum(eye(2) @ x[2:])", {"x": [1.5, 2, 3, 4]})
+    assert "= [0, 1, 0, 0]" in made["text"]
+    assert "~" not in made["text"].split("Forward sweep")[1].split("Check by")[0]
+
+
+def test_transposes_are_no_factors_of_their_own() -> None:
+    text = " ".join(texts("f")["text"].split())
+    assert "dE/dW1 = delta_I1 * dI1/dv2 * dv2/dW1" in text
+    assert "dv6/dO1: W2.T" in text
+    assert "see the rule" not in text
+    named = derived("A: (n,m); x: m; B = A.T; sum((B.T @ x)**2) + sum(B)")
+    assert "dB/dA: transpose, rule (1) (m, n) x (n, m)" in named["text"]
+    assert r"\substack{\text{transpose} \\ \text{rule } (1) \\ (m \times n) \times (n \times m)}" in named["latex"]
+    both = derived("A: (n,n); sum(A @ A.T)")["text"]
+    assert "dv1/dA: transpose" in both  # or the factor would be two things
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x: n; sum(softmax(x)**2)", "softmax Jacobian, rule (1)"),
+        ("x: n; sum(x[1:]**2)", "slice, rule (1)"),
+        ("x: n; sum((diag(x) @ x)**2)", "diagonal, rule (1)"),
+        ("A: (n,n); b: n; sum(solve(A, b)**2)", "solution, rule (1)"),
+        ("A: (n,n); b: n; sum(solve(A, b)**2)", "dv1/db: inv(A) (n, n)"),
+        ("A: (n,n); logdet(A) + trace(A)", "inv(A).T"),
+    ],
+)
+def test_every_factor_is_said(text: str, said: str) -> None:
+    assert said in derived(text)["text"]
+
+
+@pytest.mark.parametrize("key", FORMULAS)
+def test_no_brace_is_empty(key: str) -> None:
+    assert not re.search(r"_\{(?:\\substack\{\s*\})?\}", texts(key)["latex"])
+    assert "see the rule" not in texts(key)["text"].partition("7. The gradient as products")[2]
+
+
+@pytest.mark.parametrize("shape", ["(n,1)", "(1,n)", "n"])
+def test_diagonals_and_identities_have_their_own_shape(shape: str) -> None:
+    made = derived(f"d: {shape}; sum(d**2 + d)")
+    assert "einsum" not in made["text"]
+    assert "diag(2*d) (n, n)" in made["text"]
+    assert "eye(n) (n, n)" in made["text"]
+    assert "diag of a vector, a column or a row" in made["text"]
+    assert r"I_{n}$} & $(n \times n)$" in made["latex"]
+
+
+def test_text_has_no_idle_brackets_and_gives_the_result() -> None:
+    text = " ".join(texts("a")["text"].split())
+    assert "dJ/dW2 = W2_bar = lam*W2 + outer(dJ/do, h)" in text
+    assert "dE/db2 = dE/dI2" in " ".join(texts("f")["text"].split())
+    assert "dE/dI1 = (dE/dO1)*O1*(1 - O1)" in texts("f")["text"]
+
+
+def test_text_and_markdown_write_small_arrays_out() -> None:
+    assert "v2[1,0] = v1[1,0]*x[0,0] + v1[1,1]*x[1,0] + v1[1,2]*x[2,0]" in texts("f")["text"]
+    assert "dE/dW1[2,1] = I1_bar[1,0]*x[2,0]" in texts("f")["text"]
+    assert "## 8. Element by element" in texts("f")["markdown"]
+    assert "8. Element by element" not in texts("d")["text"]
+
+
+def test_trace_leaves_empty_columns_and_minus_zero_out() -> None:
+    tape = trace("c").tape
+    assert "adjoint so far" not in trace_text(trace("c"))
+    assert "v1_bar = q_bar" in trace_text(trace("c")) and "W_bar = " in trace_text(trace("c"))
+    assert tape.wrt
+    formula = parse("x: 3\ny = -x\nsum(y*y)")
+    tape = adjoint(linearize(formula), ["x"])
+    shown = trace_text(Trace(tape, {"x": np.array([0.0, 1.0, 2.0])}))
+    assert "-0." not in shown
+    assert "[0. -1. -2.]" in re.sub(r" +", " ", shown).replace("[ ", "[")
 
 
 # -- TeX ---------------------------------------------------------------------------------------------------------------

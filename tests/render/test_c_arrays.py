@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tomllib
@@ -111,13 +112,22 @@ FORMULAS = {
         "a: (1, 1)\nb: 1\nX: (n, 1)\nsum(a @ X.T) + b[0]*a[0, 0] + sum(X*b) + det(a) + sum(inv(a)) + sum(softmax(X))"
     ),
 }
+FORMULAS |= {  # what looks like the whole, and is a part; sizes that may be 0, and that are
+    "prefix": "v: (n, 3)\nd: (n, 2)\nsum(sin(d)*v[:, 0:2])",
+    "prefixes": "a: (n, 2)\nb: (n, 1)\nw: (n, 3)\nsum(concat(a, b, axis=1)*w) + sum(sin(a))",
+    "ones": "X: 1\nI: 1\nt: 1\nw: n\nsum(X*sum(I, axis=-1)) + sum(reshape(t + 1, (1,))*(w*w))",
+    "shorter": "A: (n, m)\nB: (m, k)\nsum((A @ B[:, 1:])**2) + sum((A[:, 1:].T @ A[:, 1:])**2)",
+    "backwards": "A: (3, m)\nC: (m, 4)\nY = sin(A[:, 1:])\nsum((Y[::-1] @ C[1:])**2) + sum(Y[::-1] @ C[1:, 0])",
+    "none": "x: (0, 0)\ny: (0, 3)\nz: (3, 0)\nsum(inv(x)) + sum((z @ y)**2) + sum((y @ z)**2)",
+    "unit": "s: (1, 1)\nsum(tanh(s) + eye(1)) + sum(cholesky(tanh(s) + 5*eye(1)))",
+}
 BINDINGS = tomllib.loads(examples.path("bindings.toml").read_text("utf-8"))
 FORMULAS |= {  # what comes with symdiff; a number of samples and other sizes as below
     f"example_{name}": examples.path(name).read_text("utf-8")
     for name in examples.names()
     if linearize(frontend.read(examples.path(name))).is_array
 }
-SIZES = {
+SIZES: dict[str, list[dict[str, int]]] = {
     "example_gaussian_process": [{"n": 1, "d": 2}, {"n": 5, "d": 3}],
     "solve": [{"m": 1}, {"m": 2}, {"m": 5}],
     "solves": [{}],
@@ -128,6 +138,13 @@ SIZES = {
     "repeated": [{"n": 1}, {"n": 64}, {"n": 65}],
     "names": [{"n": 0}, {"n": 1}, {"n": 67}],
     "big": [{"n": 0}, {"n": 1}, {"n": 50}],
+    "shorter": [
+        {"n": 3, "m": 4, "k": 5},
+        {"n": 0, "m": 1, "k": 1},
+        {"n": 2, "m": 3, "k": 1},
+        {"n": 9, "m": 10, "k": 9},
+    ],
+    "backwards": [{"m": 1}, {"m": 2}, {"m": 60}],
 }
 
 
@@ -242,6 +259,65 @@ def test_the_kernel_with_blas_and_simd(name: str) -> None:
 
 
 @pytest.mark.compiler
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_kernel_that_gcc_got_wrong(columns: int) -> None:
+    """gcc 12.2 with vectors in basic blocks and AVX-512: 50 for 54."""
+    kernel = compiled(f"R: (3, 3)\nw: 1\nI = R + R\nsum(sum(I[:, 0:{columns}], axis=0)*w)")
+    numbers, one = np.arange(1.0, 10).reshape(3, 3), np.ones(1)
+    value, (by_numbers, by_one) = kernel(numbers, one)
+    assert value == by_one[0] == 2 * numbers[:, :columns].sum()
+    assert np.array_equal(by_numbers, np.where(np.arange(3) < columns, 2.0, 0.0) * np.ones((3, 1)))
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize(
+    "text",
+    [
+        "X: (n, m)\nsum(sin(X))*sum(X)*sum(X*X)",
+        "X: (n, m)\nsum(sum(X, axis=0)**2) + sum(mean(exp(X), axis=0)**2)",
+        "X: (m, n)\nsum(sum(X*2 - X**2, axis=1)**2) + sum(sum(X, axis=1)**2)",
+        "X: (n, 3)\nb: 3\nsum(sin(X + b)) + sum((X + b)*X)",
+        "X: (2, n, m)\nsum(sum(X*X, axis=1)**2) + sum(sum(X, axis=(0, 2))**2)",
+    ],
+)
+def test_float32_sums_are_rounded_once(text: str) -> None:
+    """A million terms of 0.1."""
+    data, tape = tape_of(text, "gradient")
+    sizes = {"n": 250_000, "m": 4}
+    inputs = {given.name: np.full(shape_value(given.shape, sizes), 0.1, np.float32) for given in data.declared}
+    value, gradients = symdiff.formula(text).gradient().compile("c", dtype="float32")(**inputs)
+    wanted = expected(tape, {name: array.astype(float) for name, array in inputs.items()}, sizes)
+    for found, right in zip([value, *gradients], wanted, strict=True):
+        np.testing.assert_allclose(found, right, rtol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("P: (n, m)\nQ: (n, m)\nR: (n, m)\nsum(sin(P + Q)*R)", "P_bar Q_bar R_bar"),
+        ("Pp: (n, 3)\nQ: (n, 3)\nsum(concat(Pp + Q, sin(Q), axis=1)**2)", "Pp_bar Q_bar"),
+        ("Q_bar: n\nQ: n\nfor_: n\nint: n\nsum(sin(Q + for_)*Q_bar*int)", "Q_bar_bar Q_bar_1 for__bar int_bar"),
+    ],
+)
+def test_a_gradient_is_called_after_its_variable(text: str, names: str) -> None:
+    data, tape = tape_of(text, "gradient")
+    made = c_module(Sheet("f", data, tape, tape, "gradient"))
+    for k, (name, (label, _)) in enumerate(zip(names.split(), tape.outputs[1:], strict=True)):
+        assert f"{name}: gradient of the value by {label}," in made.header
+        assert f"double *{name}," in made.header and f"double *{name}," in made.source
+        assert f"double *const {name} = out[{k + 1}];" in made.source
+
+
+def test_what_comes_first_is_not_added_to_anything() -> None:
+    """In the comments too, also where another contribution was taken out."""
+    data, tape = tape_of("S: (n, 2)\nR: (n, 2)\nU = S + R\nsum(U*S) + 0*sum(S) + sum(sin(R)*S)", "gradient")
+    source = c_module(Sheet("f", data, tape, tape, "gradient"), ["gradient"]).source
+    for name in ("S_bar", "R_bar", "U_bar"):
+        comments = re.findall(rf"/\* \(\d+'[a-z]?\) {name} (\+?=)", source)
+        assert comments[:1] in (["="], []) and set(comments[1:]) <= {"+="}, (name, comments)
+
+
+@pytest.mark.compiler
 @pytest.mark.parametrize(
     "text",
     [
@@ -328,8 +404,9 @@ int main(void)
 
 
 def test_an_abstract_function_is_refused() -> None:
-    data, tape = tape_of("x: n\nphi: function\nsum(phi(x))", "gradient")
-    with pytest.raises(symdiff.UnsupportedError, match=r"phi.*bind\(phi=.*--let phi=relu"):
+    data = frontend.read("x: n\nphi: function\nsum(phi(x))")
+    tape = adjoint(for_values(linearize(data)), ["x"])
+    with pytest.raises(symdiff.UnsupportedError, match=r"phi.*bind\(phi=.*--let phi="):
         c_module(Sheet("f", data, tape, tape, "gradient"))
 
 
