@@ -104,8 +104,8 @@ class Formula:
 
         A value is the name of a function of the language, a `def` as text, "@FILE" or a pathlib.Path with one, or a
         Python function, whose source is read. Raises ParseError where it is none of these, takes another number of
-        arguments, or mixes elements though the function is declared elementwise; ShapeError where it gives another shape
-        than declared; SymdiffError for a name that is not an abstract function.
+        arguments, or mixes elements though the function is declared elementwise; ShapeError where it gives another
+        shape than declared; SymdiffError for a name that is not an abstract function.
         """
         return Formula(frontend.bind(self.data, functions))
 

@@ -39,11 +39,12 @@ extern double exp(double) __attribute__((simd("notinbranch"), const));
 #define SD_CALLED static
 #endif
 
-/* 1/(1 + exp(-x)), written as exp(x)/(1 + exp(x)) for x < 0 so that the left tail is exact. */
+/* 1/(1 + exp(-x)), written as exp(x)/(1 + exp(x)) for x < 0 so that the left tail is exact. The numerator is the larger one of
+   x >= 0 and e: gcc makes branches, and no vector loop, of sigmoid(x)*sigmoid(-x) where it is x >= 0 ? 1 : e. */
 static inline double sd_sigmoid(double x)
 {
-    const double e = exp(-fabs(x));
-    return (x >= 0 ? 1.0 : e) / (1.0 + e);
+    const double e = exp(-fabs(x)), one = x >= 0;
+    return (one > e ? one : e) / (1.0 + e);
 }
 
 /* a*b + c in one rounding where the processor has that; in sums of products only, where nothing is compared. */
@@ -236,10 +237,10 @@ int autoencoder_gradient_packed(const size_t *sizes, const double *const *in, do
     double *const I1 = workspace + 2;            /* vector of length 2 */
     double *const O1 = workspace + 4;            /* vector of length 2 */
     double *const v6 = workspace + 6;            /* vector of length 3 */
-    double *const I2_bar = out[4];
+    double *const b2_bar = out[4];
     double *const W2_bar = out[3];
     double *const O1_bar = workspace;            /* vector of length 2 */
-    double *const I1_bar = out[2];
+    double *const b1_bar = out[2];
     double *const W1_bar = out[1];
     (void)sizes;
     (void)gemm;
@@ -284,8 +285,8 @@ int autoencoder_gradient_packed(const size_t *sizes, const double *const *in, do
             const double *b2_at = sd_block(left, b2 + start, b2_rest);
             double x_rest[64];
             const double *x_at = sd_block(left, x + start, x_rest);
-            double I2_bar_rest[64];
-            double *I2_bar_to = left < 64 ? I2_bar_rest : I2_bar + start;
+            double b2_bar_rest[64];
+            double *b2_bar_to = left < 64 ? b2_bar_rest : b2_bar + start;
             SD_LOOP
             for (int k = 0; k < 64; ++k) {
                 const double I2 = v6_at[k] + b2_at[k];       /* (7) I2 = v6 + b2 */
@@ -294,20 +295,20 @@ int autoencoder_gradient_packed(const size_t *sizes, const double *const *in, do
                 E_sum_sums[k] += k < count ? v9*v9 : 0.0;    /* (10) E = norm(v9)**2 */
                 const double v9_bar = 2.0*v9;                /* (10') v9_bar = 2*v9, from E = norm(v9)**2 */
                 /* (8') I2_bar = v9_bar*(O2*sigmoid(-I2)), from O2 = sigmoid(I2) */
-                I2_bar_to[k] = v9_bar*(O2*sd_sigmoid(-I2));
+                b2_bar_to[k] = v9_bar*(O2*sd_sigmoid(-I2));
             }
             if (left < 64)
-                sd_copy(count, I2_bar_rest, I2_bar + start);
+                sd_copy(count, b2_bar_rest, b2_bar + start);
         }
         E_sum = sd_lanes(64, E_sum_sums);
     }
     /* (7'b) b2_bar = I2_bar, from I2 = v6 + b2 */
     for (size_t i = 0; i < 2; ++i) {
         for (size_t j = 0; j < 3; ++j)
-            W2_bar[3*i + j] = I2_bar[j]*O1[i];           /* (6'a) W2_bar = outer(O1, I2_bar), from v6 = W2.T @ O1 */
+            W2_bar[3*i + j] = b2_bar[j]*O1[i];           /* (6'a) W2_bar = outer(O1, I2_bar), from v6 = W2.T @ O1 */
     }
     /* (6'b) O1_bar = W2 @ I2_bar, from v6 = W2.T @ O1 */
-    sd_gemv(0, 2, 3, W2, 3, I2_bar, 0, O1_bar);
+    sd_gemv(0, 2, 3, W2, 3, b2_bar, 0, O1_bar);
     {
         for (size_t start = 0; start < 2; start += 64) {
             const size_t left = 2 - start;
@@ -318,21 +319,21 @@ int autoencoder_gradient_packed(const size_t *sizes, const double *const *in, do
             const double *O1_at = sd_block(left, O1 + start, O1_rest);
             double I1_rest[64];
             const double *I1_at = sd_block(left, I1 + start, I1_rest);
-            double I1_bar_rest[64];
-            double *I1_bar_to = left < 64 ? I1_bar_rest : I1_bar + start;
+            double b1_bar_rest[64];
+            double *b1_bar_to = left < 64 ? b1_bar_rest : b1_bar + start;
             SD_LOOP
             for (int k = 0; k < 64; ++k) {
                 /* (4') I1_bar = O1_bar*(O1*sigmoid(-I1)), from O1 = sigmoid(I1) */
-                I1_bar_to[k] = O1_bar_at[k]*(O1_at[k]*sd_sigmoid(-I1_at[k]));
+                b1_bar_to[k] = O1_bar_at[k]*(O1_at[k]*sd_sigmoid(-I1_at[k]));
             }
             if (left < 64)
-                sd_copy(count, I1_bar_rest, I1_bar + start);
+                sd_copy(count, b1_bar_rest, b1_bar + start);
         }
     }
     /* (3'b) b1_bar = I1_bar, from I1 = v2 + b1 */
     for (size_t i = 0; i < 3; ++i) {
         for (size_t j = 0; j < 2; ++j)
-            W1_bar[2*i + j] = I1_bar[j]*x[i];            /* (2') W1_bar = outer(x, I1_bar), from v2 = W1.T @ x */
+            W1_bar[2*i + j] = b1_bar[j]*x[i];            /* (2') W1_bar = outer(x, I1_bar), from v2 = W1.T @ x */
     }
     out[0][0] = E_sum;
     return 0;
@@ -344,10 +345,10 @@ size_t autoencoder_gradient_workspace(void)
 }
 
 int autoencoder_gradient(const double *x, const double *W1, const double *b1, const double *W2, const double *b2,
-    double *value_out, double *W1_bar, double *I1_bar, double *W2_bar, double *I2_bar, double *workspace,
+    double *value_out, double *W1_bar, double *b1_bar, double *W2_bar, double *b2_bar, double *workspace,
     autoencoder_gemm gemm)
 {
     const double *const sd_in[] = {x, W1, b1, W2, b2};
-    double *const sd_out[] = {value_out, W1_bar, I1_bar, W2_bar, I2_bar};
+    double *const sd_out[] = {value_out, W1_bar, b1_bar, W2_bar, b2_bar};
     return autoencoder_gradient_packed(NULL, sd_in, sd_out, workspace, gemm);
 }

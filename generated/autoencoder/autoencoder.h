@@ -58,13 +58,13 @@ int autoencoder_value_packed(const size_t *sizes, const double *const *in, doubl
  *   b2: input, vector of length 3
  *   value_out: value, number
  *   W1_bar: gradient of the value by W1, 3 x 2 matrix
- *   I1_bar: gradient of the value by b1, vector of length 2
+ *   b1_bar: gradient of the value by b1, vector of length 2
  *   W2_bar: gradient of the value by W2, 2 x 3 matrix
- *   I2_bar: gradient of the value by b2, vector of length 3
+ *   b2_bar: gradient of the value by b2, vector of length 3
  */
 size_t autoencoder_gradient_workspace(void); /* 9 */
 int autoencoder_gradient(const double *x, const double *W1, const double *b1, const double *W2, const double *b2,
-    double *value_out, double *W1_bar, double *I1_bar, double *W2_bar, double *I2_bar, double *workspace,
+    double *value_out, double *W1_bar, double *b1_bar, double *W2_bar, double *b2_bar, double *workspace,
     autoencoder_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */
 size_t autoencoder_gradient_packed_workspace(const size_t *sizes);

@@ -486,7 +486,7 @@ int gaussian_process_gradient_packed(const size_t *sizes, const double *const *i
     const double v23 = 1.8378770664093453*(double)n; /* (23) v23 = 1.8378770664093453*n */
     const double v24 = v23/2.0;                  /* (24) v24 = v23/2 */
     const double J = v22 + v24;                  /* (25) J = v22 + v24 */
-    /* (20') K_bar += 0.5*inv(K).T, from v20 = logdet(K) */
+    /* (20') K_bar = 0.5*inv(K).T, from v20 = logdet(K) */
     sd_inv(n, K, K_bar_inv, K_bar_work);
     for (size_t i = 0; i < n; ++i) {
         SD_LOOP

@@ -242,7 +242,7 @@ int layer_norm_gradient_packed(const size_t *sizes, const double *const *in, dou
                     v11_bar[i*d + j + start] = v11_bar_i;
                     const double v6_bar_i = v11_bar_i/v8[i];     /* (9'a) v6_bar = v11_bar/v8, from v9 = v6/v8 */
                     v6_bar[i*d + j + start] = v6_bar_i;
-                    v2_bar[i*d + j + start] = v6_bar_i*g[j + start]; /* (6'b) v2_bar += v6_bar*g, from v6 = g*v2 */
+                    v2_bar[i*d + j + start] = v6_bar_i*g[j + start]; /* (6'b) v2_bar = v6_bar*g, from v6 = g*v2 */
                 }
             }
         }
@@ -289,7 +289,7 @@ int layer_norm_gradient_packed(const size_t *sizes, const double *const *in, dou
             /* (3') v2_bar += 2*v3_bar*v2, from v3 = v2**2 */
             const double v2_bar_i = v2_bar[i*d + j] + 2.0*v3_bar[i]*v2[i*d + j];
             v2_bar[i*d + j] = v2_bar_i;
-            X_bar[i*d + j] = v2_bar_i;                   /* (2'a) X_bar += v2_bar, from v2 = X - m */
+            X_bar[i*d + j] = v2_bar_i;                   /* (2'a) X_bar = v2_bar, from v2 = X - m */
         }
     }
     /* (2'b) m_bar = sum(-v2_bar, axis=1, keepdims=True), from v2 = X - m */

@@ -32,11 +32,12 @@ extern double exp(double) __attribute__((simd("notinbranch"), const));
 #define SD_CALLED static
 #endif
 
-/* 1/(1 + exp(-x)), written as exp(x)/(1 + exp(x)) for x < 0 so that the left tail is exact. */
+/* 1/(1 + exp(-x)), written as exp(x)/(1 + exp(x)) for x < 0 so that the left tail is exact. The numerator is the larger one of
+   x >= 0 and e: gcc makes branches, and no vector loop, of sigmoid(x)*sigmoid(-x) where it is x >= 0 ? 1 : e. */
 static inline double sd_sigmoid(double x)
 {
-    const double e = exp(-fabs(x));
-    return (x >= 0 ? 1.0 : e) / (1.0 + e);
+    const double e = exp(-fabs(x)), one = x >= 0;
+    return (one > e ? one : e) / (1.0 + e);
 }
 
 /* a*b + c in one rounding where the processor has that; in sums of products only, where nothing is compared. */

@@ -55,11 +55,68 @@ static inline double sd_relu(double x)
 #define SD_MADD(a, b, c) ((c) + (a) * (b))
 #endif
 
-#if defined(__GNUC__)
-#define SD_SMALL_CONSTANT(x) (__builtin_constant_p(x) && (x) <= 64)
-#else
-#define SD_SMALL_CONSTANT(x) ((x) <= 64)
-#endif
+/* C = or += op(A) op(B), element by element. */
+SD_INLINE void sd_gemm_small(int ta, int tb, size_t m, size_t n, size_t k, const double *a, size_t lda, const double *b,
+    size_t ldb, int add, double *c, size_t ldc)
+{
+    for (size_t i = 0; i < m; ++i)
+        for (size_t j = 0; j < n; ++j) {
+            double sum = 0.0;
+            for (size_t l = 0; l < k; ++l)
+                sum = SD_MADD(a[ta ? l * lda + i : i * lda + l], b[tb ? j * ldb + l : l * ldb + j], sum);
+            c[i * ldc + j] = add ? c[i * ldc + j] + sum : sum;
+        }
+}
+
+/* C (m x n) = or += A' B of stored A (k x m) and B (k x n), m*n at most 16: whole blocks of rows in 8 lanes, the
+   rest in the first lanes, then the lanes added in pairs. For m and n that are constants at the call. */
+SD_INLINE void sd_gemm_lanes(size_t m, size_t n, size_t k, const double *a, size_t lda, const double *b, size_t ldb, int add,
+    double *c, size_t ldc)
+{
+    enum { LANES = 8 };
+    double sum[16][LANES] = {{0.0}};
+    size_t l = 0;
+    for (; k - l >= LANES; l += LANES) {
+        const double *x = a + l * lda, *y = b + l * ldb;
+        SD_LOOP
+        for (size_t t = 0; t < LANES; ++t)
+            for (size_t i = 0; i < m; ++i)
+                for (size_t j = 0; j < n; ++j)
+                    sum[i * n + j][t] = SD_MADD(x[t * lda + i], y[t * ldb + j], sum[i * n + j][t]);
+    }
+    for (size_t t = 0; t < k - l; ++t)
+        for (size_t i = 0; i < m; ++i)
+            for (size_t j = 0; j < n; ++j)
+                sum[i * n + j][t] = SD_MADD(a[(l + t) * lda + i], b[(l + t) * ldb + j], sum[i * n + j][t]);
+    for (size_t i = 0; i < m; ++i)
+        for (size_t j = 0; j < n; ++j) {
+            double *lane = sum[i * n + j];
+            for (size_t width = LANES / 2; width > 0; width /= 2)
+                for (size_t t = 0; t < width; ++t)
+                    lane[t] += lane[t + width];
+            c[i * ldc + j] = add ? c[i * ldc + j] + lane[0] : lane[0];
+        }
+}
+
+/* C (m x n) = or += op(A) (m x k) op(B) (k x n), n*k at most 64, for n and k that are constants at the call: a copy of B, so
+   that rows are independent and several are done at once. */
+SD_INLINE void sd_gemm_tall(int ta, int tb, size_t m, size_t n, size_t k, const double *a, size_t lda, const double *b,
+    size_t ldb, int add, double *c, size_t ldc)
+{
+    double held[64];
+    for (size_t j = 0; j < n; ++j)
+        for (size_t l = 0; l < k; ++l)
+            held[j * k + l] = b[tb ? j * ldb + l : l * ldb + j];
+    SD_LOOP
+    for (size_t i = 0; i < m; ++i)
+        for (size_t j = 0; j < n; ++j) {
+            double sum = 0.0;
+            for (size_t l = 0; l < k; ++l)
+                sum = SD_MADD(a[ta ? l * lda + i : i * lda + l], held[j * k + l], sum);
+            c[i * ldc + j] = add ? c[i * ldc + j] + sum : sum;
+        }
+}
+
 /* Rows of C times a strip of B: c (rows x width) = or += A (rows x k) B (k x 16). A number of A is a[i*a_row + l*a_column],
    a row of B stands every b_row numbers. Sums run over l in order, for every element and in every case alike. */
 static void sd_gemm_strip(size_t rows, size_t width, size_t k, const double *a, size_t a_row, size_t a_column,
@@ -129,6 +186,63 @@ static void sd_gemm_loops(size_t m, size_t n, size_t k, const double *a, size_t 
     }
 }
 
+/* One call of Fortran's gemm, to which a packed array is the transpose. */
+static void sd_gemm_call(relu_network_gemm gemm, int ta, int tb, size_t m, size_t n, size_t k, const double *a, size_t lda,
+    const double *b, size_t ldb, int add, double *c, size_t ldc)
+{
+    const int rows = (int)n, columns = (int)m, depth = (int)k, step_a = (int)lda, step_b = (int)ldb, step_c = (int)ldc;
+    const double one = 1.0, zero = 0.0;
+    gemm(tb ? "T" : "N", ta ? "T" : "N", &rows, &columns, &depth, &one, b, &step_b, a, &step_a, add ? &one : &zero, c, &step_c);
+}
+
+/* C = or += A' B with few columns, as the transpose of B' A in up to 256 columns at a time, which BLAS does faster.
+   Needs 64 KiB of stack. */
+static void sd_gemm_turned(relu_network_gemm gemm, size_t m, size_t n, size_t k, const double *a, size_t lda, const double *b,
+    size_t ldb, int add, double *c, size_t ldc)
+{
+    enum { ROWS = 256, COLUMNS = 32 };
+    double turned[ROWS * COLUMNS];
+    const size_t parts = (m + ROWS - 1) / ROWS, step = (m + parts - 1) / parts;
+    for (size_t start = 0; start < m; start += step) {
+        const size_t rows = m - start < step ? m - start : step;
+        sd_gemm_call(gemm, 1, 0, n, rows, k, b, ldb, a + start, lda, 0, turned, rows);
+        for (size_t i = 0; i < rows; ++i)
+            for (size_t j = 0; j < n; ++j) {
+                double *to = c + (start + i) * ldc + j;
+                *to = add ? *to + turned[j * rows + i] : turned[j * rows + i];
+            }
+    }
+}
+
+/* C = or += op(A) op(B) by BLAS: at once, or a small C or B in parts, or turned. See symdiff/render/c_array_helpers.py. */
+static void sd_gemm_blas(relu_network_gemm gemm, int ta, int tb, size_t m, size_t n, size_t k, const double *a, size_t lda,
+    const double *b, size_t ldb, int add, double *c, size_t ldc)
+{
+    const size_t part = 1000000;
+    size_t rows = m, depth = k;
+    if ((double)m * (double)n * (double)k > (double)part) {
+        if (m * n <= 256)
+            depth = part / (m * n);
+        else if (!ta && !tb && n * k <= 128)
+            rows = part / (n * k);
+        else if (ta && !tb && n <= 32 && m >= 4 * n) {
+            sd_gemm_turned(gemm, m, n, k, a, lda, b, ldb, add, c, ldc);
+            return;
+        }
+    }
+    for (size_t l = 0; l < k; l += depth)
+        for (size_t i = 0; i < m; i += rows)
+            sd_gemm_call(gemm, ta, tb, m - i < rows ? m - i : rows, n, k - l < depth ? k - l : depth,
+                a + (ta ? l * lda + i : i * lda + l), lda, b + (tb ? l : l * ldb), ldb, add || l > 0, c + i * ldc, ldc);
+}
+
+#if defined(__GNUC__)
+#define SD_SMALL(x, most) (__builtin_constant_p(x) && (x) <= (most))
+#define SD_LONG(x) (!__builtin_constant_p(x) || (x) > 64)
+#else
+#define SD_SMALL(x, most) ((x) <= (most))
+#define SD_LONG(x) ((x) > 64)
+#endif
 /* Whether the sums are many enough for a call of BLAS, and all sizes fit its integers. See symdiff/render/c_array_helpers.py. */
 static int sd_gemm_pays(size_t m, size_t n, size_t k, size_t lda, size_t ldb, size_t ldc)
 {
@@ -137,48 +251,33 @@ static int sd_gemm_pays(size_t m, size_t n, size_t k, size_t lda, size_t ldb, si
         && ldc <= most;
 }
 
-/* C = or += op(A) op(B), element by element. */
-SD_INLINE void sd_gemm_small(int ta, int tb, size_t m, size_t n, size_t k, const double *a, size_t lda, const double *b,
-    size_t ldb, int add, double *c, size_t ldc)
-{
-    for (size_t i = 0; i < m; ++i)
-        for (size_t j = 0; j < n; ++j) {
-            double sum = 0.0;
-            for (size_t l = 0; l < k; ++l)
-                sum = SD_MADD(a[ta ? l * lda + i : i * lda + l], b[tb ? j * ldb + l : l * ldb + j], sum);
-            c[i * ldc + j] = add ? c[i * ldc + j] + sum : sum;
-        }
-}
-
 /* C (m x n) = or += op(A) (m x k) op(B) (k x n), rows of the arrays lda, ldb, ldc apart; ta, tb: op is the transpose.
-   By Fortran's gemm, to which a packed array is the transpose, or by own loops. */
+   By BLAS or by own loops. */
 static void sd_gemm_any(relu_network_gemm gemm, int ta, int tb, size_t m, size_t n, size_t k, const double *a, size_t lda,
     const double *b, size_t ldb, int add, double *c, size_t ldc)
 {
-    if (gemm != NULL && sd_gemm_pays(m, n, k, lda, ldb, ldc)) {
-        const int rows = (int)n, columns = (int)m, depth = (int)k, step_a = (int)lda, step_b = (int)ldb, step_c = (int)ldc;
-        const double one = 1.0, zero = 0.0;
-        gemm(tb ? "T" : "N", ta ? "T" : "N", &rows, &columns, &depth, &one, b, &step_b, a, &step_a, add ? &one : &zero, c, &step_c);
-        return;
-    }
-    if ((double)m * (double)n * (double)k <= 32.0) {
+    if (gemm != NULL && sd_gemm_pays(m, n, k, lda, ldb, ldc))
+        sd_gemm_blas(gemm, ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc);
+    else if ((double)m * (double)n * (double)k <= 32.0)
         sd_gemm_small(ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc);
-        return;
-    }
-    sd_gemm_loops(m, n, k, a, ta ? 1 : lda, ta ? lda : 1, b, tb ? 1 : ldb, tb ? ldb : 1, add, c, ldc);
+    else
+        sd_gemm_loops(m, n, k, a, ta ? 1 : lda, ta ? lda : 1, b, tb ? 1 : ldb, tb ? ldb : 1, add, c, ldc);
 }
 
-/* The same; the one to call. Where n and k are small constants the loops stand at the call and are unrolled. */
+/* The same; the one to call. Where two of the sizes are small constants the loops stand at the call and are unrolled. */
 SD_INLINE void sd_gemm(relu_network_gemm gemm, int ta, int tb, size_t m, size_t n, size_t k, const double *a, size_t lda,
     const double *b, size_t ldb, int add, double *c, size_t ldc)
 {
     if (m == 0 || n == 0 || (k == 0 && add))
         return;
-    if (k == 0 || SD_SMALL_CONSTANT(n * k)) {
+    if (SD_SMALL(n * k, 64) && SD_LONG(m) && k > 0)
+        sd_gemm_tall(ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc);
+    else if (k == 0 || SD_SMALL(n * k, 64))
         sd_gemm_small(ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc);
-        return;
-    }
-    sd_gemm_any(gemm, ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc);
+    else if (ta && !tb && SD_SMALL(m * n, 16) && SD_LONG(k))
+        sd_gemm_lanes(m, n, k, a, lda, b, ldb, add, c, ldc);
+    else
+        sd_gemm_any(gemm, ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc);
 }
 
 /* Sum of x[i]*y[i]: whole blocks in 16 lanes, the lanes added in pairs, then the rest one by one. */

@@ -197,7 +197,7 @@ int ridge_gradient_packed(const size_t *sizes, const double *const *in, double *
             for (size_t i = 0; i < count; ++i) {
                 const double r = v1[i + start] - y[i + start]; /* (2) r = v1 - y */
                 v3_sums[i] += r*r;                           /* (3) v3 = dot(r, r) */
-                double r_bar_i = v3_bar*r;                   /* (3'a) r_bar += v3_bar*r, from v3 = dot(r, r) */
+                double r_bar_i = v3_bar*r;                   /* (3'a) r_bar = v3_bar*r, from v3 = dot(r, r) */
                 r_bar_i += v3_bar*r;                         /* (3'b) r_bar += v3_bar*r, from v3 = dot(r, r) */
                 r_bar[i + start] = r_bar_i;
             }
@@ -214,7 +214,7 @@ int ridge_gradient_packed(const size_t *sizes, const double *const *in, double *
             SD_LOOP
             for (size_t i = 0; i < count; ++i) {
                 v7_sums[i] += w[i + start]*w[i + start];     /* (7) v7 = dot(w, w) */
-                double w_bar_i = v6*w[i + start];            /* (7'a) w_bar += v6*w, from v7 = dot(w, w) */
+                double w_bar_i = v6*w[i + start];            /* (7'a) w_bar = v6*w, from v7 = dot(w, w) */
                 w_bar_i += v6*w[i + start];                  /* (7'b) w_bar += v6*w, from v7 = dot(w, w) */
                 w_bar[i + start] = w_bar_i;
             }

@@ -258,13 +258,13 @@ int two_layer_gradient_packed(const size_t *sizes, const double *const *in, doub
     double v9_sum = 0.0;
     for (size_t i = 0; i < 12; ++i) {
         v9_sum += W1[i]*W1[i];                       /* (9) v9 = norm(W1)**2 */
-        W1_bar[i] = W2_bar_factor*W1[i];             /* (9') W1_bar += 2*v8*W1, from v9 = norm(W1)**2 */
+        W1_bar[i] = W2_bar_factor*W1[i];             /* (9') W1_bar = 2*v8*W1, from v9 = norm(W1)**2 */
     }
     double v10_sum = 0.0;
     for (size_t i = 0; i < 2; ++i) {
         for (size_t j = 0; j < 4; ++j) {
             v10_sum += W2[4*i + j]*W2[4*i + j];          /* (10) v10 = norm(W2)**2 */
-            double W2_bar_i = W2_bar_factor*W2[4*i + j]; /* (10') W2_bar += 2*v8*W2, from v10 = norm(W2)**2 */
+            double W2_bar_i = W2_bar_factor*W2[4*i + j]; /* (10') W2_bar = 2*v8*W2, from v10 = norm(W2)**2 */
             W2_bar_i += v4[i]*h[j];                      /* (3'a) W2_bar += outer(v4, h), from o = W2 @ h */
             W2_bar[4*i + j] = W2_bar_i;
         }
