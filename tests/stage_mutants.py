@@ -38,19 +38,19 @@ STAGES: list[tuple[str, str, str, str]] = [
         "        if not inside:\n            kept.append(mask)",
         "        if inside:\n            kept.append(mask)",
     ),
-    ("adjoint", "two sides are one", "other is not None and other.branch != mask.branch", "other is not None"),
+    ("adjoint", "two sides are one", "if other.branch != side.branch", "if other"),
     (
         "adjoint",
         "root mask ignored",
-        "        if mask is None:\n            return None\n        other",
-        "        if mask is None:\n            continue\n        other",
+        "        if mask is None:\n            return None\n        side",
+        "        if mask is None:\n            continue\n        side",
     ),
     (
         "adjoint",
         "overwritten, not added",
-        'return replace(made, name=f"{bar}[{made.label}]", into=bar)',
+        "return replace(made, name=name, into=bar)",
         "made = made if local.operand not in self.masks else replace(made, expr=ZERO_NUMBER)\n"
-        '        return replace(made, name=f"{bar}[{made.label}]", into=bar)',
+        "        return replace(made, name=name, into=bar)",
     ),
     (
         "adjoint",
@@ -68,13 +68,13 @@ STAGES: list[tuple[str, str, str, str]] = [
     (
         "adjoint",
         "local derivative forgotten",
-        'call("mul", Name(self.bars[step.name]), local.partial)',
-        'call("mul", Name(self.bars[step.name]), ONE_NUMBER)',
+        'call("mul", upstream, local.partial)',
+        'call("mul", upstream, ONE_NUMBER)',
     ),
     (
         "adjoint",
         "upstream forgotten",
-        'call("mul", Name(self.bars[step.name]), local.partial)',
+        'call("mul", upstream, local.partial)',
         'call("mul", ONE_NUMBER, local.partial)',
     ),
     (
