@@ -161,12 +161,6 @@ def reduced(shape: Shape, axes: Axes, keepdims: bool) -> Shape:
     return tuple(size for axis, size in enumerate(shape) if axis not in gone)
 
 
-def reduction_shape(call: Call, shapes: Sequence[Shape]) -> Shape:
-    """Shape rule of every reduction with options (axes, keepdims)."""
-    axis, keepdims = call.options
-    return reduced(shapes[0], normal_axes(axis, shapes[0]), keepdims)
-
-
 # -- expressions -------------------------------------------------------------------------------------------------------
 
 

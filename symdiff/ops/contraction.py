@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -99,26 +100,25 @@ def _object_where(keep: Any, source: Any, zeros: Any) -> Any:
     return zeros
 
 
-def _familiar_words(numpy: bool) -> Any:
-    """Spelling of a contraction by its familiar name, in NumPy or in the formula language."""
-
-    def spelling(call: Call, names: Names) -> Spelling:
-        spec: Spec = call.options[0]
-        form = familiar(spec)
-        form = stretched_product(spec) or form if form.kind == "einsum" else form
-        writer = _WRITERS.get(form.kind)
-        return writer(spec, form, names, numpy) if writer else _einsum(spec, numpy)
-
-    return spelling
+def _familiar_words(call: Call, names: Names) -> Spelling:
+    """Spelling by the familiar name, in the formula language."""
+    spec: Spec = call.options[0]
+    form = familiar(spec)
+    form = stretched_product(spec) or form if form.kind == "einsum" else form
+    made: Spelling = _WRITERS.get(form.kind, _einsum)(spec, form, names)
+    return made
 
 
-_PRODUCT = Spelling("{0} @ {1}", MUL, (MUL, MUL + 1))
+def _numpy_words(call: Call, names: Names) -> Spelling:
+    """The same functions are NumPy's; what depends on the shapes of operands is in `render/numpy_spelling.py`."""
+    made = _familiar_words(call, names)
+    return made if made.text.startswith("{") else replace(made, text=f"np.{made.text}")
 
 
-def _product(spec: Spec, form: Form, names: Names, numpy: bool) -> Spelling:
+def _product(spec: Spec, form: Form, names: Names) -> Spelling:
     places = [f"{{{k}}}" for k in form.order]
     ranks = [len(spec.operands[k]) for k in form.order]
-    if not numpy and ranks == [1, 1]:
+    if ranks == [1, 1]:
         return Spelling(f"dot({places[0]}, {places[1]})", ATOM, (LOOSE, LOOSE))
     for k, transposed in enumerate(form.transposed):
         if transposed:
@@ -128,32 +128,32 @@ def _product(spec: Spec, form: Form, names: Names, numpy: bool) -> Spelling:
     return Spelling(f"{places[0]} @ {places[1]}", MUL, strengths)
 
 
-def _outer(spec: Spec, form: Form, names: Names, numpy: bool) -> Spelling:
+def _outer(spec: Spec, form: Form, names: Names) -> Spelling:
     first, second = form.order
-    return Spelling(f"{'np.' * numpy}outer({{{first}}}, {{{second}}})", ATOM, (LOOSE, LOOSE))
+    return Spelling(f"outer({{{first}}}, {{{second}}})", ATOM, (LOOSE, LOOSE))
 
 
-def _hadamard(spec: Spec, form: Form, names: Names, numpy: bool) -> Spelling:
-    return Spelling(f"{'np.' * numpy}sum({{0}}*{{1}})", ATOM, (MUL, MUL + 1))
+def _hadamard(spec: Spec, form: Form, names: Names) -> Spelling:
+    return Spelling("sum({0}*{1})", ATOM, (MUL, MUL + 1))
 
 
-def _sum(spec: Spec, form: Form, names: Names, numpy: bool) -> Spelling:
+def _sum(spec: Spec, form: Form, names: Names) -> Spelling:
     whole = len(form.axes) == len(spec.operands[0]) and not form.keepdims
     axes = "" if whole else f"axis={form.axes[0]}" if len(form.axes) == 1 else f"axis={form.axes}"
-    return words("np.sum" if numpy else "sum", axes, "keepdims=True" if form.keepdims else "")
+    return words("sum", axes, "keepdims=True" if form.keepdims else "")
 
 
-def _transpose(spec: Spec, form: Form, names: Names, numpy: bool) -> Spelling:
+def _transpose(spec: Spec, form: Form, names: Names) -> Spelling:
     rank = len(form.axes)
     if form.axes == tuple(reversed(range(rank))):
         return Spelling("{0}.T", ATOM, (ATOM,))
     if form.axes == (*range(rank - 2), rank - 1, rank - 2):
         return Spelling("{0}.mT", ATOM, (ATOM,))
-    return Spelling(f"{'np.' * numpy}transpose({{0}}, {form.axes})", ATOM, (LOOSE,))
+    return Spelling(f"transpose({{0}}, {form.axes})", ATOM, (LOOSE,))
 
 
-def _broadcast(spec: Spec, form: Form, names: Names, numpy: bool) -> Spelling:
-    """`np.broadcast_to(x[:, None], (n, 3))`; only new axes of size 1 take no broadcast_to."""
+def _broadcast(spec: Spec, form: Form, names: Names) -> Spelling:
+    """`broadcast(x[:, None], (n, 3))`; new axes of size 1 alone need no broadcast."""
     sizes = dict(spec.sizes) | {UNIT: 1}
     lead = len(spec.output) - len(spec.operands[0])
     trailing = form.axes == tuple(range(lead, len(spec.output)))
@@ -163,8 +163,7 @@ def _broadcast(spec: Spec, form: Form, names: Names, numpy: bool) -> Spelling:
         return Spelling(f"{{0}}[{brackets}]", ATOM, (ATOM,))
     shape = [size_text(sizes[index], names) if index in sizes else _size_of(spec, index) for index in spec.output]
     inside = ", ".join(shape) + "," * (len(shape) == 1)
-    name = "np.broadcast_to" if numpy else "broadcast"
-    return Spelling(f"{name}({inner}, ({inside}))", ATOM, (LOOSE if trailing else ATOM,))
+    return Spelling(f"broadcast({inner}, ({inside}))", ATOM, (LOOSE if trailing else ATOM,))
 
 
 def _only_units(spec: Spec) -> bool:
@@ -178,11 +177,11 @@ def _size_of(spec: Spec, index: str) -> str:
 
 
 def _plain(name: str) -> Any:
-    return lambda spec, form, names, numpy: words(f"{'np.' * numpy}{name}")
+    return lambda spec, form, names: words(name)
 
 
 _WRITERS: dict[str, Any] = {
-    "identity": lambda spec, form, names, numpy: Spelling("{0}", ATOM, (ATOM,)),
+    "identity": lambda spec, form, names: Spelling("{0}", ATOM, (ATOM,)),
     "product": _product,
     "outer": _outer,
     "hadamard": _hadamard,
@@ -195,10 +194,10 @@ _WRITERS: dict[str, Any] = {
 }
 
 
-def _einsum(spec: Spec, numpy: bool) -> Spelling:
-    """What has no name: numpy.einsum over operands without their unit axes (a helper of generated code otherwise)."""
+def _einsum(spec: Spec, form: Form, names: Names) -> Spelling:
+    """What has no name."""
     inside = ", ".join(f"{{{k}}}" for k in range(len(spec.operands)))
-    return Spelling(f'{"np." * numpy}einsum("{spec.text}", {inside})', ATOM, (LOOSE,) * len(spec.operands))
+    return Spelling(f'einsum("{spec.text}", {inside})', ATOM, (LOOSE,) * len(spec.operands))
 
 
 # -- ways to write it --------------------------------------------------------------------------------------------------
@@ -344,8 +343,8 @@ OPS = (
             options[0],
             tuple((index, size_value(size, values)) for index, size in options[0].sizes),
         ),
-        text=_familiar_words(numpy=False),
-        python=_familiar_words(numpy=True),
+        text=_familiar_words,
+        python=_numpy_words,
         source=_LAUE,
     ),
     _sugar("matmul", _lower_matmul, _infix("{0} @ {1}", MUL, (MUL, MUL + 1)), operands=2, public=False),

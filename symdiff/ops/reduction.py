@@ -294,7 +294,7 @@ OPS = (
             python=_helper_words(name),
             latex=rf"\{gate[:3]}",
             edges=f"elements that tie share the derivative equally; NaN wins; of nothing it is {empty}",
-            source="DESIGN: a tie of max or min shares equally, a subgradient in the relative interior",
+            source="the mean of the one-sided partials at a tie, which is a subgradient (for amin a supergradient)",
         )
         for name, gate, function, empty in (
             ("amax", "maximum", array_helpers.amax, "-inf"),
