@@ -159,16 +159,11 @@ def _broadcast(spec: Spec, form: Form, names: Names) -> Spelling:
     trailing = form.axes == tuple(range(lead, len(spec.output)))
     brackets = ", ".join(":" if axis in form.axes else "None" for axis in range(len(spec.output)))
     inner = "{0}" if trailing else f"{{0}}[{brackets}]"
-    if not spec.sizes and UNIT * (len(spec.output) - len(spec.operands[0])) and _only_units(spec):
+    if not spec.sizes:  # every index is the operand's, so what is new are axes of size 1
         return Spelling(f"{{0}}[{brackets}]", ATOM, (ATOM,))
     shape = [size_text(sizes[index], names) if index in sizes else _size_of(spec, index) for index in spec.output]
     inside = ", ".join(shape) + "," * (len(shape) == 1)
     return Spelling(f"broadcast({inner}, ({inside}))", ATOM, (LOOSE if trailing else ATOM,))
-
-
-def _only_units(spec: Spec) -> bool:
-    letters = spec.operands[0].replace(UNIT, "")
-    return letters == spec.output.replace(UNIT, "")
 
 
 def _size_of(spec: Spec, index: str) -> str:
