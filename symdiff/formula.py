@@ -81,9 +81,25 @@ class Statement:
     span: Span
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Scalars that callers give and receive as one array: an argument of a traced Python function.
+
+    `elements` are the names of the inputs that are its elements, in C order (one for the shape ()).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    elements: tuple[str, ...]
+    constant: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class FormulaData:
-    """What the front end makes out of a text. `declared` holds the inputs in the order of a call."""
+    """What the front end makes out of a text. `declared` holds the inputs in the order of a call.
+
+    `groups`, where there are any, hold every input once and in order: a call then takes one array for each group.
+    """
 
     source: str
     declared: tuple[Input, ...]
@@ -91,6 +107,7 @@ class FormulaData:
     statements: tuple[Statement, ...]
     limits: Limits = field(default_factory=Limits)
     functions: Mapping[str, Abstract] = field(default_factory=lambda: MappingProxyType({}))
+    groups: tuple[Group, ...] = ()
 
     @cached_property
     def dimensions(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from symdiff.render.context import Sheet, default_wrt
 from symdiff.render.package import package_files
 from symdiff.render.pdf import pdf
 from symdiff.render.python import load_module, python_module
+from symdiff.rule import Rule, Update, instance, rule_of
 from symdiff.runtime.kernel import Kernel, KernelSpec
 from symdiff.shapes import Shape, shape_text
 from symdiff.tangent import tangent
@@ -63,6 +64,14 @@ def formula_from_reference(reference: str, *, limits: Limits | None = None) -> F
 
 
 is_reference = frontend.is_reference
+
+
+def read_rule(source: Any, name: str, reference: str = "") -> Rule:
+    """The update rule in a formula (see `symdiff.rule`), given as text, a pathlib.Path or a Python function.
+
+    Raises what `formula` raises, and UnsupportedError where the formula is no update rule, with what is missing.
+    """
+    return rule_of(frontend.read(source), name, reference)
 
 
 def gradient(
@@ -133,8 +142,28 @@ class Formula:
 class Program:
     """A formula with its steps, ready to be printed, rendered, traced and compiled."""
 
-    def __init__(self, data: FormulaData, primal: Tape, kind: Kind, wrt: tuple[str, ...]) -> None:
-        self.data, self.primal, self.kind, self.wrt = data, primal, kind, wrt
+    def __init__(
+        self, data: FormulaData, primal: Tape, kind: Kind, wrt: tuple[str, ...], rule: Rule | None = None
+    ) -> None:
+        self.data, self.primal, self.kind, self.wrt, self.rule = data, primal, kind, wrt, rule
+
+    def update(self, rule: Rule) -> Program:
+        """The program with an update rule (`symdiff.optim`): it becomes part of the derivation and of the code.
+
+        Raises SymdiffError for a program without a gradient.
+        """
+        if self.kind != "gradient":
+            raise SymdiffError("an update rule needs a gradient: take one with .gradient()")
+        return Program(self.data, self.primal, self.kind, self.wrt, rule)
+
+    @cached_property
+    def written_update(self) -> Update | None:
+        """The rule written out for every variable; None without a rule."""
+        if self.rule is None:
+            return None
+        bars, shapes = dict(self.tape.bars), {**self.tape.shapes}
+        named = [(name, shapes[name], bars.get(name, f"{name}_bar")) for name in self.wrt]
+        return instance(self.rule, named, self.tape.bound_names())
 
     @cached_property
     def tape(self) -> Tape:
@@ -163,7 +192,8 @@ class Program:
     def sheet(self, name: str = "formula", dtype: DType = "float64", at: Mapping[str, Any] | None = None) -> Sheet:
         """What renderers get; `name` is the prefix of the C functions."""
         dtype = _dtype(dtype)
-        return Sheet(package_directory(name), self.data, self.tape, self.code_tape, self.kind, dtype, at)
+        update = self.written_update
+        return Sheet(package_directory(name), self.data, self.tape, self.code_tape, self.kind, dtype, at, update)
 
     def source(self, language: str = "python", *, name: str = "formula", dtype: DType = "float64") -> str:
         """Generated text: `python` (NumPy module), `c` (C99) or `h` (its header)."""
@@ -362,6 +392,7 @@ __all__ = [
     "Kernel",
     "Limits",
     "Program",
+    "Rule",
     "StateView",
     "TraceView",
     "build_package",
@@ -371,4 +402,5 @@ __all__ = [
     "gradient",
     "is_reference",
     "package_directory",
+    "read_rule",
 ]

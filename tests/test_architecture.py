@@ -22,9 +22,10 @@ DATA = (
     "ops",
     "formula",
     "tape",
+    "rule",
     "trace",
 )  # each imports only what stands left of it
-STAGES = ("frontend", "linearize", "adjoint", "tangent", "passes", "render", "build", "verify")
+STAGES = ("frontend", "linearize", "adjoint", "tangent", "passes", "render", "build", "verify", "programs")
 
 
 def _allowed() -> dict[str, set[str]]:
@@ -32,12 +33,14 @@ def _allowed() -> dict[str, set[str]]:
     table = {unit: set(DATA[:place]) for place, unit in enumerate(DATA)}
     table |= {stage: set(DATA) for stage in STAGES}
     table["build"] |= {"runtime"}
-    table["examples"] = set()  # finds its own formula files
+    table["examples"] = {"__init__", "optim", "init"}  # what a user imports
+    table["optim"] = {"pipeline", "errors"}
+    table["init"] = {"pipeline", "errors"}
     table["runtime"] = set()  # copied into generated packages: NumPy and cffi alone
     table["pipeline"] = {*DATA, *STAGES, "runtime"}
     table["cli"] = {"pipeline", "errors"}
     table["__main__"] = {"cli"}
-    table["__init__"] = {"pipeline", *DATA}
+    table["__init__"] = {"pipeline", "programs", "optim", "init", *DATA}
     return table
 
 

@@ -16,6 +16,7 @@ from symdiff.ops.infer import shape_of
 from symdiff.render.counts import operations
 from symdiff.render.formula_text import formula_text as formula_text
 from symdiff.render.printer import TEXT, plain_number, size
+from symdiff.rule import Update
 from symdiff.shapes import Polynomial, Size, minus, plain_terms, plus, product, shape_text
 from symdiff.tape import PRIMAL, Step, Tape
 
@@ -35,6 +36,7 @@ class Sheet:
     kind     `gradient`, or `value` for a tape without reverse sweep
     dtype    `float64` or `float32`
     at       numbers that the derivation was asked for at, for the command that makes the files again
+    update   the update rule written out for the variables, where one was asked for
     """
 
     name: str
@@ -44,6 +46,7 @@ class Sheet:
     kind: str = "gradient"
     dtype: str = "float64"
     at: Mapping[str, Any] | None = None
+    update: Update | None = None
 
     @cached_property
     def is_long(self) -> bool:
