@@ -1,4 +1,4 @@
-"""`python -m benchmarks [matrices] [options]`: the run on formulas of numbers, or the one on formulas of matrices."""
+"""`python -m benchmarks [SUITE] [options]`: numbers, or `matrices`, `transformer`, `growth` of programs."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ def main(arguments: Sequence[str]) -> int:
         from benchmarks.matrices import run
 
         return run.main(arguments[1:])
+    if arguments[:1] == ["growth"]:
+        from benchmarks import growth
+
+        return growth.main(arguments[1:])
+    if arguments[:1] == ["transformer"]:
+        from benchmarks import transformer
+
+        return transformer.main(arguments[1:])
     from benchmarks import scalars
 
     return scalars.main(arguments)

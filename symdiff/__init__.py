@@ -8,24 +8,43 @@
 0.6017114415641729
 """
 
-from symdiff.errors import BuildError, DomainError, ParseError, ShapeError, SymdiffError, UnsupportedError
+from symdiff import init, optim
+from symdiff.errors import (
+    BuildError,
+    CheckpointError,
+    DivergenceError,
+    DomainError,
+    ParseError,
+    ShapeError,
+    SymdiffError,
+    UnsupportedError,
+)
 from symdiff.formula import Limits
-from symdiff.pipeline import VERSION, Formula, Kernel, Program, formula, gradient
+from symdiff.pipeline import VERSION, Formula, Kernel, Program, formula, gradient, trace_function
+from symdiff.programs import functions
+from symdiff.programs.scalar import Scalar
 
 __version__ = VERSION
 
 __all__ = [
     "BuildError",
+    "CheckpointError",
+    "DivergenceError",
     "DomainError",
     "Formula",
     "Kernel",
     "Limits",
     "ParseError",
     "Program",
+    "Scalar",
     "ShapeError",
     "SymdiffError",
     "UnsupportedError",
     "__version__",
     "formula",
+    "functions",
     "gradient",
+    "init",
+    "optim",
+    "trace_function",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
 _EXCERPT = 72  # characters of the offending line that are shown around the caret
 
@@ -61,6 +61,16 @@ class DomainError(SymdiffError, ValueError):
 
 class BuildError(SymdiffError):
     """The C compiler is missing or refused the generated file; the message has the command and its last lines."""
+
+
+class DivergenceError(SymdiffError):
+    """A number of a training is not finite any more; `training` is what was made before that update (a Training)."""
+
+    training: Any = None
+
+
+class CheckpointError(SymdiffError):
+    """A checkpoint cannot be read or written, is damaged, or belongs to another training."""
 
 
 def _excerpt(text: str, start: int, at: int) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any, TypeVar
 
 Span = tuple[int, int]
@@ -95,8 +96,11 @@ class Call(Expr):
     options: tuple[Any, ...] = ()
 
     def over(self, args: Iterable[Expr]) -> Call:
-        """The same op, with the same options, applied to other arguments."""
-        return Call(self.op, tuple(args), self.span, self.options)
+        """The same op, with the same options, applied to other arguments; the same object for the same ones."""
+        made = tuple(args)
+        if len(made) == len(self.args) and all(map(is_, made, self.args)):
+            return self
+        return Call(self.op, made, self.span, self.options)
 
 
 ZERO_NUMBER, ONE_NUMBER = Number(0.0), Number(1.0)
@@ -114,6 +118,11 @@ def call(op: str, *args: Operand, options: tuple[Any, ...] = ()) -> Call:
 
 def bottom_up(expr: Expr, leaf: Callable[[Name | Number], T], node: Callable[[Call, list[T]], T]) -> T:
     """Value of `expr` computed from the leaves up, left to right, without recursion."""
+    if not isinstance(expr, Call):
+        assert isinstance(expr, Name | Number)
+        return leaf(expr)
+    if not _nested(expr):  # one op, as most steps of a tape are
+        return node(expr, [leaf(arg) for arg in expr.args])  # type: ignore[arg-type]  # an argument is one of three kinds
     work: list[tuple[Expr, bool]] = [(expr, False)]
     done: list[T] = []
     while work:
@@ -132,6 +141,11 @@ def bottom_up(expr: Expr, leaf: Callable[[Name | Number], T], node: Callable[[Ca
     return done[0]
 
 
+def _nested(call: Call) -> bool:
+    """Whether an argument is a call."""
+    return Call in map(type, call.args)  # a generator inside any() takes three times as long
+
+
 def walk(expr: Expr) -> Iterator[Expr]:
     """Every node of `expr`, parents before children, left to right."""
     work = [expr]
@@ -144,6 +158,8 @@ def walk(expr: Expr) -> Iterator[Expr]:
 
 def names(expr: Expr) -> list[str]:
     """Names in `expr`, each once, in order of appearance."""
+    if type(expr) is Call and not _nested(expr):
+        return list(dict.fromkeys([arg.id for arg in expr.args if type(arg) is Name]))
     return list(dict.fromkeys(part.id for part in walk(expr) if isinstance(part, Name)))
 
 
@@ -158,4 +174,6 @@ def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
 
 def is_constant(expr: Expr) -> bool:
     """True where no name occurs."""
+    if type(expr) is not Call:
+        return type(expr) is not Name
     return not any(isinstance(part, Name) for part in walk(expr))

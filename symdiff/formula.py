@@ -9,13 +9,15 @@ Statement ::= name = expression                    # `name` is None for a bare l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from symdiff.errors import UnsupportedError
+import numpy as np
+
+from symdiff.errors import ShapeError, SymdiffError, UnsupportedError, nearest, quoted
 from symdiff.expr import Call, Expr, Name, Number, Span, bottom_up, walk
 from symdiff.ops import ARRAYS, TABLE
 from symdiff.shapes import Shape, dimensions
@@ -93,21 +95,37 @@ class Group:
     elements: tuple[str, ...]
     constant: bool = False
 
+    def numbers(self, value: Any) -> Mapping[str, Any]:
+        """Element -> number of an array of the group's shape; raises ShapeError for any other."""
+        if not self.shape:
+            return {self.name: value}
+        try:
+            array = np.array(value)
+        except ValueError:
+            raise ShapeError(f"at: {self.name} is ragged; it must be an array of shape {self.shape}") from None
+        if array.dtype.kind not in "iuf":
+            raise ShapeError(f"at: {self.name} must hold real numbers, not {array.dtype}")
+        if array.shape != self.shape:
+            raise ShapeError(f"at: {self.name} has shape {array.shape}, and the function was traced with {self.shape}")
+        return dict(zip(self.elements, array.astype(np.float64).ravel().tolist(), strict=True))
+
 
 @dataclass(frozen=True, eq=False)
 class FormulaData:
     """What the front end makes out of a text. `declared` holds the inputs in the order of a call.
 
     `groups`, where there are any, hold every input once and in order: a call then takes one array for each group.
+    `traced` says how a call of a traced Python function reads, `loss(W, x)`; its statements may be made on demand.
     """
 
     source: str
     declared: tuple[Input, ...]
     helpers: Mapping[str, Helper]
-    statements: tuple[Statement, ...]
+    statements: Sequence[Statement]
     limits: Limits = field(default_factory=Limits)
     functions: Mapping[str, Abstract] = field(default_factory=lambda: MappingProxyType({}))
     groups: tuple[Group, ...] = ()
+    traced: str = ""
 
     @cached_property
     def dimensions(self) -> tuple[str, ...]:
@@ -120,6 +138,44 @@ class FormulaData:
     def inputs(self) -> Mapping[str, Shape]:
         """Shape of every input, in the order of a call."""
         return MappingProxyType({given.name: given.shape for given in self.declared})
+
+    @cached_property
+    def arguments(self) -> Mapping[str, Shape]:
+        """Shape of everything that a call takes, in order: the groups where there are any, else the inputs."""
+        return MappingProxyType({group.name: group.shape for group in self.groups}) if self.groups else self.inputs
+
+    def scalars(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Inputs that the arguments `names` are made of: of groups their elements, else the names themselves."""
+        found = {group.name: group.elements for group in self.groups}
+        return tuple(scalar for name in names for scalar in found.get(name, (name,)))
+
+    def scalar_point(self, at: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`at` with a number for every input in place of an array for every group; without groups `at` itself.
+
+        Raises SymdiffError for names that are no arguments and for missing ones, ShapeError for arrays of other shapes.
+        """
+        if not self.groups:
+            return at
+        for name in at:
+            if name not in self.arguments:
+                known = nearest(str(name), self.arguments) or f"; arguments are {', '.join(self.arguments)}"
+                raise SymdiffError(f"at: {quoted(str(name))} is not an argument{known}")
+        missing = [name for name in self.arguments if name not in at]
+        if missing:
+            raise SymdiffError(f"at: no value for {', '.join(missing)}")
+        return {name: number for group in self.groups for name, number in group.numbers(at[group.name]).items()}
+
+    def gathered(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of inputs put together again, in their order: an array for every group with axes."""
+        if not self.groups:
+            return dict(values)
+        first = {group.elements[0]: group for group in self.groups}
+        return {
+            group.name: np.array([values[name] for name in group.elements]).reshape(group.shape)
+            if group.shape
+            else values[group.name]
+            for group in (first[name] for name in values if name in first)
+        }
 
     @cached_property
     def constants(self) -> tuple[str, ...]:

@@ -6,29 +6,46 @@ source -> frontend.read -> linearize -> adjoint -> passes -> render -> build
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import cached_property
+from dataclasses import replace
+from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from symdiff import frontend
 from symdiff.adjoint import adjoint
 from symdiff.build import kernels
 from symdiff.build.machine import machine_facts
 from symdiff.build.package import package_directory, run_builder, write_package
-from symdiff.errors import BuildError, ShapeError, SymdiffError, UnsupportedError, nearest, quoted
+from symdiff.errors import (
+    BuildError,
+    CheckpointError,
+    DivergenceError,
+    ShapeError,
+    SymdiffError,
+    UnsupportedError,
+    nearest,
+    quoted,
+)
 from symdiff.formula import FormulaData, Limits
 from symdiff.linearize import linearize
 from symdiff.passes import for_code, for_values
+from symdiff.programs import recording
+from symdiff.progress import Progress, progress_bar
 from symdiff.render import derivation, trace_text
 from symdiff.render.c import CSource, c_module
 from symdiff.render.context import Sheet, default_wrt
+from symdiff.render.identity import identity
 from symdiff.render.package import package_files
 from symdiff.render.pdf import pdf
 from symdiff.render.python import load_module, python_module
 from symdiff.rule import Rule, Update, instance, rule_of
+from symdiff.runtime.c_train import TrainSpec
 from symdiff.runtime.kernel import Kernel, KernelSpec
+from symdiff.runtime.train_data import Errors, TrainerSpec
+from symdiff.runtime.train_engines import NumpyTrainEngine, TrainEngine
+from symdiff.runtime.training import Trainer, Training
 from symdiff.shapes import Shape, shape_text
 from symdiff.tangent import tangent
 from symdiff.tape import Step, Tape
@@ -40,6 +57,7 @@ VERSION = "0.1.0"
 Kind = Literal["gradient", "value"]
 DType = Literal["float64", "float32"]
 Backend = Literal["auto", "c", "numpy"]
+T = TypeVar("T")
 
 
 def formula(
@@ -61,6 +79,29 @@ def formula(
 def formula_from_reference(reference: str, *, limits: Limits | None = None) -> Formula:
     """The function in `module.py:function`; the file is read as text and never imported."""
     return Formula(frontend.read_reference(reference, limits=limits))
+
+
+def trace_function(
+    function: Callable[..., Any],
+    *shapes: Any,
+    names: Iterable[str] | None = None,
+    constants: Iterable[str] | str = (),
+    limits: Limits | None = None,
+) -> Formula:
+    """The formula that an ordinary Python function computes: it is run once on symbols, and every operation is a step.
+
+    shapes     of the arguments, in order: () a number, 3 or (3,) a vector, (2, 3) a matrix. An array arrives as a NumPy
+               array of symbols, a number as a symbol; both have the functions of `symdiff.functions` as methods
+    names      of the arguments, where those of the signature will not do
+    constants  names of arguments that are not differentiated
+    limits     raise `steps` to accept more than 200,000 steps
+
+    What the function raises passes through. Raises UnsupportedError, with the line of the program, where it needs the
+    value of a symbol (an `if`, `math.exp`, an index), ShapeError where it does not return one number, and SymdiffError
+    for arguments that do not fit it.
+    """
+    traced = recording.trace_function(function, shapes, names=names, constants=constants, limits=limits)
+    return Formula(*traced)
 
 
 is_reference = frontend.is_reference
@@ -93,15 +134,12 @@ class Formula:
     `source`, `sympy`.
     """
 
-    def __init__(self, data: FormulaData) -> None:
+    def __init__(self, data: FormulaData, primal: Tape | None = None) -> None:
         self.data = data
-        self.primal = linearize(data)  # now, so that what is wrong with a formula is said where it is given
-        self.inputs, self.constants, self.defaults, self.source = (
-            data.inputs,
-            data.constants,
-            data.defaults,
-            data.source,
-        )
+        # now, so that what is wrong with a formula is said where it is given
+        self.primal = linearize(data) if primal is None else primal
+        self.inputs, self.defaults, self.source = data.arguments, data.defaults, data.source
+        self.constants = tuple(group.name for group in data.groups if group.constant) or data.constants
 
     @property
     def sympy(self) -> Any:
@@ -161,20 +199,25 @@ class Program:
         """The rule written out for every variable; None without a rule."""
         if self.rule is None:
             return None
-        bars, shapes = dict(self.tape.bars), {**self.tape.shapes}
-        named = [(name, shapes[name], bars.get(name, f"{name}_bar")) for name in self.wrt]
+        bars, shapes = dict(self.tape.bars), {**self.tape.shapes, **self.data.arguments}
+        named = [(name, shapes[name], bars.get(name)) for name in self.wrt]
         return instance(self.rule, named, self.tape.bound_names())
 
     @cached_property
     def tape(self) -> Tape:
         """The tape as linearized, in the user's words and order, with its reverse sweep."""
-        return adjoint(self.primal, self.wrt) if self.kind == "gradient" else self.primal
+        return adjoint(self.primal, self._scalars) if self.kind == "gradient" else self.primal
 
     @cached_property
     def code_tape(self) -> Tape:
         """The same tape after the passes, as code is printed from it."""
         tape = for_values(self.primal)
-        return for_code(adjoint(tape, self.wrt) if self.kind == "gradient" else tape)
+        return for_code(adjoint(tape, self._scalars) if self.kind == "gradient" else tape)
+
+    @property
+    def _scalars(self) -> tuple[str, ...]:
+        """Inputs of the tape that it is differentiated by: of a traced function the elements of `wrt`."""
+        return self.data.scalars(self.wrt)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -195,17 +238,24 @@ class Program:
         update = self.written_update
         return Sheet(package_directory(name), self.data, self.tape, self.code_tape, self.kind, dtype, at, update)
 
+    def _code_sheet(self, name: str, dtype: DType) -> Sheet:
+        """The sheet for code alone, which has no use for the reverse sweep that people read."""
+        dtype = _dtype(dtype)
+        return Sheet(
+            package_directory(name), self.data, self.primal, self.code_tape, self.kind, dtype, None, self.written_update
+        )
+
     def source(self, language: str = "python", *, name: str = "formula", dtype: DType = "float64") -> str:
         """Generated text: `python` (NumPy module), `c` (C99) or `h` (its header)."""
         if language == "python":
-            return python_module(self.sheet(name, dtype))
+            return python_module(self._code_sheet(name, dtype))
         if language in ("c", "h"):
             made = self._c(name, dtype)
             return made.source if language == "c" else made.header
         raise UnsupportedError(f"no language {quoted(language)}; there are python, c and h")
 
     def _c(self, name: str, dtype: DType) -> CSource:
-        return c_module(self.sheet(name, dtype))
+        return c_module(self._code_sheet(name, dtype))
 
     def latex(self, at: Mapping[str, Any] | None = None, *, fragment: bool = False, name: str = "formula") -> str:
         """The derivation in LaTeX, a whole article or a fragment that needs amsmath alone; with numbers where `at` is
@@ -231,21 +281,30 @@ class Program:
     def _numbers(self, at: Mapping[str, Any] | None) -> tuple[Trace | None, dict[str, tuple[float, float]] | None]:
         if at is None:
             return None, None
-        numbers = Trace(self.tape, at)
+        numbers = Trace(self.tape, self.data.scalar_point(at))
         return numbers, finite_differences(numbers)
 
     # -- numbers -----------------------------------------------------------------------------------------------------
 
     def trace(self, at: Mapping[str, Any]) -> TraceView:
         """Every node's value and every adjoint at a point, step by step."""
-        return TraceView(Trace(self.tape, at))
+        return TraceView(Trace(self.tape, self.data.scalar_point(at)), self.data)
 
     def check(self, at: Mapping[str, Any] | None = None, *, points: int = 3) -> Report:
         """The generated code put to the test: dot products, finite differences, complex step, 50 digits."""
-        engines = {"numpy": self.compile("numpy")}
+        plain = self._of_scalars
+        engines = {"numpy": plain.compile("numpy")}
         with suppress(BuildError):  # the report says that C was not tested
-            engines["c"] = self.compile("c")
-        return verify(self.tape, tangent(self.primal, self.wrt), engines, at=at, points=points)
+            engines["c"] = plain.compile("c")
+        at = None if at is None else self.data.scalar_point(at)
+        return verify(self.tape, tangent(self.primal, self._scalars), engines, at=at, points=points)
+
+    @property
+    def _of_scalars(self) -> Program:
+        """The program of a traced function with an argument for every scalar; any other program itself."""
+        if not self.data.groups:
+            return self
+        return Program(replace(self.data, groups=()), self.primal, self.kind, self._scalars)
 
     # -- code --------------------------------------------------------------------------------------------------------
 
@@ -254,36 +313,108 @@ class Program:
         warning.
         """
         dtype = _dtype(dtype)
-        if backend not in ("auto", "c", "numpy"):
-            raise UnsupportedError(f"no backend {quoted(str(backend))}: auto, c, numpy")
+        return self._built(_backend(backend), lambda: self._c_kernel(dtype), lambda: self._numpy_kernel(dtype))
+
+    def _built(self, backend: Backend, by_c: Callable[[], T], by_numpy: Callable[[], T]) -> T:
+        """What the backend gives; `auto` is C, with NumPy and a warning where that cannot be built."""
         if backend == "numpy":
-            return self._numpy_kernel(dtype)
+            return by_numpy()
         try:
-            return self._c_kernel(dtype)
+            return by_c()
         except BuildError as error:
             if backend == "c":
                 raise
             warnings.warn(
                 f"using NumPy, because the C kernel cannot be built: {error.headline.splitlines()[0]}",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-            return self._numpy_kernel(dtype)
+            return by_numpy()
 
     def _spec(self, dtype: DType) -> KernelSpec:
         data = self.data
-        given = self.sheet(dtype=dtype).kernel_shapes
-        return KernelSpec("formula", tuple(data.inputs), self.wrt, self.kind, dtype, dict(data.defaults), **given)
+        given = self._code_sheet("formula", dtype).kernel_shapes
+        return KernelSpec("formula", tuple(data.arguments), self.wrt, self.kind, dtype, dict(data.defaults), **given)
 
     def _numpy_kernel(self, dtype: DType) -> Kernel:
         function = load_module(self.source("python", dtype=dtype), self.kind)
         return kernels.numpy_kernel(function, self._spec(dtype))
 
     def _c_kernel(self, dtype: DType) -> Kernel:
-        made = c_module(self.sheet("formula", dtype), [self.kind])  # the other kind would only cost compile time
+        made = c_module(self._code_sheet("formula", dtype), [self.kind])  # the other kind would only cost compile time
         return kernels.compile_c(
-            made.single_file, self._spec(dtype), vector_functions=made.vector_functions, statements=made.statements
+            made.single_file,
+            self._spec(dtype),
+            vector_functions=made.vector_functions,
+            statements=made.statements,
+            workspace=made.workspace,
         )
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    def train(
+        self,
+        data: Mapping[str, Any] | None = None,
+        start: Mapping[str, Any] | None = None,
+        *,
+        epochs: int,
+        backend: Backend = "auto",
+        progress: Progress | bool | None = None,
+        **options: Any,
+    ) -> Training:
+        """Minimise the value over `data` from `start` by the program's update rule; see `Trainer.train`.
+
+        `data` holds the inputs outside wrt: of their declared shapes, where samples lie along a dimension with a name,
+        or with one more axis in front, and then the mean over the points along it is minimised. `start` holds the
+        parameters. Options are `batch`, `seed`, `shuffle`, `samples`, `checkpoint` and `every`. `progress`: a function
+        of (epochs made, epochs, value), or True for a bar on the terminal. Ctrl-C ends the training in an orderly way.
+
+        Raises SymdiffError, ShapeError, DivergenceError (with `.training`), CheckpointError, and BuildError for
+        `backend="c"` without a compiler.
+        """
+        with progress_bar(progress) as shown:
+            return self.trainer(backend).train(data, start, epochs=epochs, progress=shown, **options)
+
+    def trainer(self, backend: Backend = "auto") -> Trainer:
+        """What trains, compiled: for several trainings with other data, starts and batches.
+
+        Raises SymdiffError for a program without an update rule, and what `compile` raises.
+        """
+        if self.rule is None:
+            raise SymdiffError("training needs an update rule: .update(symdiff.optim.gradient_descent(eta=0.1))")
+        return self._trainers(_backend(backend))
+
+    @cached_property
+    def _trainers(self) -> Callable[[Backend], Trainer]:
+        return cache(self._new_trainer)
+
+    def _new_trainer(self, backend: Backend) -> Trainer:
+        engine = self._built(backend, self._c_engine, self._numpy_engine)
+        sheet, kernel, update = self._code_sheet("formula", "float64"), self._spec("float64"), self.written_update
+        assert update is not None
+        spec = TrainerSpec(
+            shapes={name: kernel.shapes.get(name, ()) for name in kernel.inputs},
+            wrt=self.wrt,
+            settings=tuple((name, number) for _, name, number in update.settings),
+            states=update.rule.states,
+            defaults=kernel.defaults,
+            requirements=kernel.requirements,
+            identity=partial(identity, sheet),
+        )
+        return Trainer(spec, engine, Errors(SymdiffError, ShapeError, DivergenceError, CheckpointError))
+
+    def _c_engine(self) -> TrainEngine:
+        kernel = self._spec("float64")
+        made = c_module(self._code_sheet("formula", "float64"), ["gradient", "train"])
+        spec = TrainSpec(kernel.name, kernel.inputs, kernel.dimensions, kernel.array, kernel.blas)
+        return kernels.compile_training(
+            made.single_file, spec, vector_functions=made.vector_functions, statements=made.statements
+        )
+
+    def _numpy_engine(self) -> TrainEngine:
+        text, kernel = self.source("python"), self._spec("float64")
+        gradient, update = load_module(text, "gradient"), load_module(text, "update")
+        return NumpyTrainEngine(gradient, update, kernel.inputs, maps=not kernel.array)
 
     def write(
         self, path: str | Path, *, at: Mapping[str, Any] | None = None, dtype: DType = "float64", force: bool = False
@@ -314,11 +445,15 @@ def doctor() -> list[tuple[str, str]]:
 class TraceView:
     """A trace: print it, ask for the state `before` a step, or take it as plain lists with `json`."""
 
-    def __init__(self, numbers: Trace) -> None:
-        self.numbers = numbers
+    def __init__(self, numbers: Trace, data: FormulaData) -> None:
+        self.numbers, self._data = numbers, data
 
     value = property(lambda self: self.numbers.value, doc="Value of the formula.")
-    gradient = property(lambda self: self.numbers.gradient, doc="Derivative by each variable.")
+
+    @property
+    def gradient(self) -> dict[str, Any]:
+        """Derivative by each variable; of a traced function an array for each argument."""
+        return self._data.gathered(self.numbers.gradient)
 
     def before(self, name: str) -> StateView:
         """All adjoints just before `name` sends its own (complete) adjoint to its operands, with what is still
@@ -366,18 +501,25 @@ def _dtype(dtype: Any) -> DType:
     raise UnsupportedError(f"no kernels in {quoted(str(name))}: float64, float32")
 
 
+def _backend(name: Any) -> Backend:
+    if name not in ("auto", "c", "numpy"):
+        raise UnsupportedError(f"no backend {quoted(str(name))}: auto, c, numpy")
+    return name  # type: ignore[no-any-return]  # one of the three
+
+
 def _variables(data: FormulaData, wrt: Iterable[str] | str | None) -> tuple[str, ...]:
     """Names to differentiate by, checked."""
     if wrt is None:
-        names = default_wrt(data)
+        names = tuple(group.name for group in data.groups if not group.constant) or default_wrt(data)
         if not names:
             raise SymdiffError("every input is declared constant, so there is nothing to differentiate by")
         return names
     names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    constants = [group.name for group in data.groups if group.constant] or data.constants
     for index, name in enumerate(names):
-        if name not in data.inputs:
-            raise SymdiffError(f"wrt: {quoted(str(name))} is not an input{nearest(str(name), data.inputs)}")
-        if name in data.constants:
+        if name not in data.arguments:
+            raise SymdiffError(f"wrt: {quoted(str(name))} is not an input{nearest(str(name), data.arguments)}")
+        if name in constants:
             raise SymdiffError(f"wrt: '{name}' is declared constant")
         if name in names[:index]:
             raise SymdiffError(f"wrt: '{name}' is named twice")
@@ -395,6 +537,8 @@ __all__ = [
     "Rule",
     "StateView",
     "TraceView",
+    "Trainer",
+    "Training",
     "build_package",
     "doctor",
     "formula",
@@ -403,4 +547,5 @@ __all__ = [
     "is_reference",
     "package_directory",
     "read_rule",
+    "trace_function",
 ]

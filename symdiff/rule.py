@@ -16,16 +16,20 @@ What depends on no parameter (`1 - beta1**t`) is worked out once and stands in t
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from symdiff.errors import SymdiffError, UnsupportedError, nearest, quoted
-from symdiff.expr import Expr, Name, names, substitute
+from symdiff.expr import Call, Expr, Name, names, substitute, walk
 from symdiff.formula import FormulaData, inline
+from symdiff.ops import ARRAYS
 from symdiff.shapes import Shape
 from symdiff.tape import Namer
 
 PARAMETER, ADJOINT, COUNT, NEW = "theta", "theta_bar", "t", "_new"
+_PLAIN = re.compile(r"[A-Za-z0-9 _.,:;()&+/-]*")  # cannot end a docstring or a comment of generated code
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Rule:
     states    names of the numbers kept from update to update, in the order of declaration
     counts    whether it uses `t`
     lines     its statements, helpers inlined; the last one is `theta_new`
+    key       what a command calls it (`symdiff generate --update adam`); empty for a rule of the user's own
     """
 
     name: str
@@ -56,6 +61,7 @@ class Rule:
     states: tuple[str, ...]
     counts: bool
     lines: tuple[Line, ...]
+    key: str = ""
 
     @property
     def common(self) -> tuple[Line, ...]:
@@ -70,9 +76,10 @@ class Rule:
     @property
     def _split(self) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
         elementwise = {PARAMETER, ADJOINT, *self.states}
+        kept = {name + NEW for name in (PARAMETER, *self.states)}  # every element has one, whatever it is made of
         common, each = [], []
         for line in self.lines:
-            if elementwise.isdisjoint(names(line.expr)) and line.name != PARAMETER + NEW:
+            if elementwise.isdisjoint(names(line.expr)) and line.name not in kept:
                 common.append(line)
             else:
                 elementwise.add(line.name)
@@ -80,16 +87,46 @@ class Rule:
         return tuple(common), tuple(each)
 
     def set(self, values: Mapping[str, float]) -> Rule:
-        """The rule with other values of settings. Raises SymdiffError for a name it does not have."""
-        for name in values:
+        """The rule with other values of settings.
+
+        Raises SymdiffError for a name it does not have, and for a value that is no finite number.
+        """
+        for name, value in values.items():
             if name not in self.settings:
                 raise SymdiffError(f"{self.name} has no setting {quoted(name)}{nearest(name, self.settings)}")
-        settings = {name: float(values.get(name, old)) for name, old in self.settings.items()}
-        return Rule(self.name, self.source, self.formula, settings, self.states, self.counts, self.lines)
+            if not _is_finite(value):
+                raise SymdiffError(f"{self.name}: the setting '{name}' needs a finite number, and got {value!r}")
+        return replace(self, settings={name: float(values.get(name, old)) for name, old in self.settings.items()})
+
+    @property
+    def defaults(self) -> Mapping[str, float]:
+        """Values of the settings as the rule's text gives them."""
+        return {name: _number(value) for name, value in self.formula.defaults.items() if name in self.settings}
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return math.isfinite(value)  # type: ignore[arg-type]  # what is no number raises TypeError
+    except TypeError:
+        return False
+
+
+def _number(default: object) -> float:
+    assert isinstance(default, float | int)
+    return float(default)
 
 
 def rule_of(formula: FormulaData, name: str, source: str = "") -> Rule:
-    """The rule in a formula that was read; raises UnsupportedError where it is none, with what is missing."""
+    """The rule in a formula that was read; raises UnsupportedError where it is none, with what is missing.
+
+    `name` and `source` stand in generated files: SymdiffError for anything but plain ASCII text in them.
+    """
+    for text in (name, source):
+        if not _PLAIN.fullmatch(text):
+            raise SymdiffError(
+                f"cannot write {quoted(text)} into generated files: names and sources of update rules are of ASCII "
+                "letters, digits, spaces and _.,:;()&+/-"
+            )
 
     def refuse(why: str) -> UnsupportedError:
         return UnsupportedError(f"the update rule {quoted(name)} {why}")
@@ -101,10 +138,16 @@ def rule_of(formula: FormulaData, name: str, source: str = "") -> Rule:
     if formula.functions or any(given.shape for given in inputs.values()):
         raise refuse("is not elementwise: its inputs are scalars, and it applies to every element of a parameter")
     lines = tuple(Line(statement.name or "", _inlined(statement.expr, formula)) for statement in formula.statements)
+    for call in (part for line in lines for part in walk(line.expr) if isinstance(part, Call)):
+        if call.op in ARRAYS:
+            raise refuse(f"is not elementwise: {call.op} takes whole arrays, and a rule is about one number")
     if not lines or lines[-1].name != PARAMETER + NEW:
         raise refuse(f"does not end in `{PARAMETER}{NEW} = ...`")
     assigned = {line.name for line in lines}
-    states = tuple(n for n in inputs if n + NEW in assigned and n != PARAMETER)
+    states = tuple(n for n in inputs if n + NEW in assigned and n not in (PARAMETER, ADJOINT, COUNT))
+    for name_ in states:
+        if inputs[name_].default is not None:
+            raise refuse(f"gives the state '{name_}' a value, and states start at 0")
     settings: dict[str, float] = {}
     for given in inputs.values():
         if given.name in (PARAMETER, ADJOINT, COUNT, *states):
@@ -159,8 +202,11 @@ class Update:
     parameters: tuple[ParameterUpdate, ...]
 
 
-def instance(rule: Rule, parameters: Iterable[tuple[str, Shape, str]], taken: Iterable[str]) -> Update:
-    """`rule` for `parameters` (name, shape, name of the adjoint), with names that are not in `taken`."""
+def instance(rule: Rule, parameters: Iterable[tuple[str, Shape, str | None]], taken: Iterable[str]) -> Update:
+    """`rule` for `parameters` (name, shape, name of the adjoint), with names that are not in `taken`.
+
+    A parameter that the value does not depend on has no adjoint on the tape (None) and gets a name for it here.
+    """
     namer = Namer(taken)
     shared = {name: namer.fresh(name) for name in rule.settings}
     count = namer.fresh(COUNT) if rule.counts else None
@@ -171,7 +217,8 @@ def instance(rule: Rule, parameters: Iterable[tuple[str, Shape, str]], taken: It
         names_[line.name] = namer.fresh(line.name)
         common.append(Line(names_[line.name], expr))
     found = []
-    for name, shape, bar in parameters:
+    for name, shape, known in parameters:
+        bar = namer.fresh(f"{name}_bar") if known is None else known
         own = {**names_, PARAMETER: name, ADJOINT: bar}
         for state in rule.states:
             own[state] = namer.fresh(f"{name}_{state}")

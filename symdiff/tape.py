@@ -66,6 +66,10 @@ class Step:
     local: Expr | None = None
     span: Span | None = None
 
+    def over(self, expr: Expr) -> Step:
+        """The same step with another expression; the same object for the same one."""
+        return self if expr is self.expr else replace(self, expr=expr)
+
     @property
     def op(self) -> str:
         """Name of the outermost op (of a contraction the familiar one); `constant`, `identity` where there is none."""

@@ -37,8 +37,11 @@ def _allowed() -> dict[str, set[str]]:
     table["optim"] = {"pipeline", "errors"}
     table["init"] = {"pipeline", "errors"}
     table["runtime"] = set()  # copied into generated packages: NumPy and cffi alone
-    table["pipeline"] = {*DATA, *STAGES, "runtime"}
-    table["cli"] = {"pipeline", "errors"}
+    table["progress"] = set()
+    table["pipeline"] = {*DATA, *STAGES, "runtime", "progress"}
+    table["cli_options"] = {"pipeline", "errors", "optim", "__init__"}
+    table["cli_train"] = {"pipeline", "errors", "init", "cli_options", "__init__"}
+    table["cli"] = {"pipeline", "errors", "cli_options", "cli_train"}
     table["__main__"] = {"cli"}
     table["__init__"] = {"pipeline", "programs", "optim", "init", *DATA}
     return table

@@ -24,19 +24,27 @@ from symdiff.runtime.compiler import has_vector_functions
 
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
 POINTS = tomllib.loads(examples.path("points.toml").read_text("utf-8"))
-# What a build or a later step leaves in the folder, and what is no text.
+# What a build or a later step leaves in the folder, what is no text, and what the trainings write (`-o generated`).
 IGNORED_FOLDERS, IGNORED_SUFFIXES = {"__pycache__", "_built"}, {".pdf", ".png", ".svg", ".pyc"}
+TRAINED = "_run.txt"
 GENERATE = r"""
 import sys, tomllib
 from pathlib import Path
 import symdiff
-from symdiff import examples
-points, bindings = (tomllib.loads(examples.path(table).read_text("utf-8")) for table in examples.TABLES)
+from symdiff import examples, optim
+points, bindings, updates = (tomllib.loads(examples.path(table).read_text("utf-8")) for table in examples.TABLES)
+
+def differentiated(name, formula):
+    program, (rule, settings) = formula.gradient(), (updates.get(name, {}).get("rule"), updates.get(name, {}))
+    if rule is None:
+        return program
+    return program.update(optim.named(rule).set({key: value for key, value in settings.items() if key != "rule"}))
+
 for name in examples.names():
     formula, folder = symdiff.formula(examples.path(name)), Path(sys.argv[1], name)
-    formula.bind(**bindings.get(name, {})).gradient().write(folder, at=points[name])
+    differentiated(name, formula.bind(**bindings.get(name, {}))).write(folder, at=points[name])
     if name in bindings:  # the derivation with the functions left abstract
-        program = formula.gradient()
+        program = differentiated(name, formula)
         for suffix, text in (("tex", program.latex(name=name)), ("md", program.markdown(name=name))):
             (folder / f"{name}_abstract.{suffix}").write_text(text, "ascii", newline="\n")
 """
@@ -69,16 +77,32 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Relative path -> bytes of every text file."""
+    """Relative path -> bytes of every text file in the folder of an example."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not IGNORED_FOLDERS & set(path.parts) and path.suffix not in IGNORED_SUFFIXES
+        if path.is_file()
+        and path.parent != folder
+        and not IGNORED_FOLDERS & set(path.parts)
+        and path.suffix not in IGNORED_SUFFIXES
+        and not path.name.endswith(TRAINED)
     }
 
 
 def test_every_example_has_a_point() -> None:
     assert sorted(POINTS) == sorted(examples.names())
+
+
+def test_the_readme_of_generated_names_every_folder_and_file_that_is_there() -> None:
+    linked = set(re.findall(r"\]\(([^)]+)\)", (GENERATED / "README.md").read_text("utf-8")))
+    assert not [target for target in linked if not (GENERATED / target).exists()]
+    trained = {
+        path.relative_to(GENERATED).as_posix()
+        for kind in ("*_run.txt", "*.svg")
+        for path in GENERATED.glob(f"*/{kind}")
+    }
+    assert trained <= linked
+    assert {*examples.names()} <= linked
 
 
 def test_generated_holds_what_the_examples_give(fresh: Path, update_goldens: bool) -> None:

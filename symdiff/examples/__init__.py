@@ -1,6 +1,8 @@
 """Formulas that come with symdiff, one a file (`.sd`), and a point for each in `points.toml`.
 
-What the abstract functions of an example are bound to, for its package, stands in `bindings.toml`.
+What the abstract functions of an example are bound to, for its package, stands in `bindings.toml`; the update rule of
+its package, where it has one, in `updates.toml`. Beside them are the programs that train the systems of the course:
+`python -m symdiff.examples.autoencoder`, and so on.
 
 >>> from symdiff import examples
 >>> "graph_b" in examples.names()
@@ -10,7 +12,7 @@ True
 from importlib.resources import as_file, files
 from pathlib import Path
 
-TABLES = ("points.toml", "bindings.toml")
+TABLES = ("points.toml", "bindings.toml", "updates.toml")
 
 
 def names() -> tuple[str, ...]:
@@ -20,7 +22,7 @@ def names() -> tuple[str, ...]:
 
 
 def path(name: str) -> Path:
-    """File of the example `name`; also of `points.toml` and `bindings.toml`."""
+    """File of the example `name`; also of the tables `points.toml`, `bindings.toml` and `updates.toml`."""
     file = name if name in TABLES else f"{name}.sd"
     if name not in TABLES and name not in names():
         raise KeyError(f"no example {name!r}; there are {', '.join(names())}")

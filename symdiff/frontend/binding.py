@@ -14,7 +14,7 @@ shapes). The texts of bindings are put behind the formula's own, so that the pla
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -290,7 +290,7 @@ def _ops_renamed(expr: Expr, names: Mapping[str, str]) -> Expr:
 
 
 def _chain(
-    name: str, parameters: tuple[str, ...], statements: tuple[Statement, ...], inner: Mapping[str, str], taken: set[str]
+    name: str, parameters: tuple[str, ...], statements: Sequence[Statement], inner: Mapping[str, str], taken: set[str]
 ) -> list[Helper]:
     """`def l(o): a = e; return b` as `def l_1(o, a): return b` and `def l(o): return l_1(o, e)`.
 

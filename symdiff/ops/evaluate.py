@@ -176,7 +176,7 @@ def _fold_mul(call: Call, a: Expr, b: Expr) -> Expr:
         return Call("div", (a, _inside(b)), call.span)
     if isinstance(b, Call) and b.op == "div" and _number(b.args[0]) == 1.0:
         return Call("div", (a, b.args[1]), call.span)
-    return Call("mul", (a, b), call.span)
+    return call.over((a, b)) if call.op == "mul" else Call("mul", (a, b), call.span)
 
 
 def _fold_div(call: Call, a: Expr, b: Expr) -> Expr:
@@ -186,7 +186,7 @@ def _fold_div(call: Call, a: Expr, b: Expr) -> Expr:
         return _negative(_fold_div(call, _inside(a), b))
     if _number(a) == 1.0:
         return Call("inverse", (b,), call.span)
-    return Call("div", (a, b), call.span)
+    return call.over((a, b)) if call.op == "div" else Call("div", (a, b), call.span)
 
 
 def _negative(a: Expr) -> Expr:

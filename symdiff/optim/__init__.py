@@ -8,17 +8,24 @@ A rule is read from a file beside this one, or from any text of yours (`rule`); 
 `Program.update(rule)` makes it part of the derivation and of the generated code.
 """
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.resources import as_file, files
 from typing import Any
 
 from symdiff import pipeline
-from symdiff.pipeline import Rule
+from symdiff.errors import SymdiffError, nearest, quoted
+from symdiff.pipeline import Rule, Trainer, Training
 
-# Name of the file -> what people call the rule, and where it comes from.
+# Name of the file -> what people and commands call the rule, and where it comes from.
 _RULES = {
-    "gradient_descent": ("gradient descent", "Nocedal and Wright, Numerical Optimization, 2nd edition, section 2.2"),
-    "momentum": ("gradient descent with momentum", "Polyak 1964; Sutskever et al. 2013, equations 1 and 2"),
-    "adam": ("Adam", "Kingma and Ba 2015, algorithm 1"),
+    "gradient_descent": (
+        "gradient descent",
+        "gd",
+        "Nocedal and Wright, Numerical Optimization, 2nd edition, section 2.2",
+    ),
+    "momentum": ("gradient descent with momentum", "momentum", "Polyak 1964; Sutskever et al. 2013, equations 1 and 2"),
+    "adam": ("Adam", "adam", "Kingma and Ba 2015, algorithm 1"),
 }
 
 
@@ -47,10 +54,63 @@ def names() -> tuple[str, ...]:
     return tuple(_RULES)
 
 
+def commands() -> tuple[str, ...]:
+    """What commands call these rules: `gd`, `momentum`, `adam`."""
+    return tuple(key for _, key, _ in _RULES.values())
+
+
+def named(name: str) -> Rule:
+    """The rule that comes with symdiff under a name of `names` or `commands`. Raises SymdiffError for another one."""
+    for file, (_, key, _) in _RULES.items():
+        if name in (file, key):
+            return _shipped(file)
+    known = ", ".join(commands())
+    raise SymdiffError(f"no update rule {quoted(name)}{nearest(name, [*commands(), *names()])}; there are {known}")
+
+
+def train(
+    source: Any,
+    data: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
+    *,
+    rule: Rule | None = None,
+    wrt: Iterable[str] | None = None,
+    **options: Any,
+) -> Training:
+    """Minimise a formula over `data` from `start`: `Program.train` in one go.
+
+    source is a Program, a Formula, or anything that `symdiff.formula` reads. `rule` is gradient descent where none is
+    given and the program has none. Trained are the names in `wrt`, by default those of the program or of `start`.
+    `options` are those of `Program.train`; `epochs` is needed. Raises what it raises.
+    """
+    if isinstance(source, pipeline.Program):
+        if wrt is not None:
+            raise SymdiffError("wrt: the program has been differentiated already; give the formula")
+        program = source
+    else:
+        formula = source if isinstance(source, pipeline.Formula) else pipeline.formula(source)
+        program = formula.gradient(wrt if wrt is not None else tuple(start or ()) or None)
+    if rule is not None or program.rule is None:
+        program = program.update(rule if rule is not None else gradient_descent())
+    return program.train(data, start, **options)
+
+
 def _shipped(file: str) -> Rule:
-    name, reference = _RULES[file]
+    name, key, reference = _RULES[file]
     with as_file(files(__name__) / f"{file}.sd") as path:
-        return pipeline.read_rule(path, name, reference)
+        return replace(pipeline.read_rule(path, name, reference), key=key)
 
 
-__all__ = ["Rule", "adam", "gradient_descent", "momentum", "names", "rule"]
+__all__ = [
+    "Rule",
+    "Trainer",
+    "Training",
+    "adam",
+    "commands",
+    "gradient_descent",
+    "momentum",
+    "named",
+    "names",
+    "rule",
+    "train",
+]

@@ -41,7 +41,7 @@ def merge_repeated_steps(tape: Tape) -> Tape:
             renamed[step.name] = Name(first)
             notes.append(Note(step.n, step.name, first))
         else:
-            steps.append(replace(step, expr=expr))
+            steps.append(step.over(expr))
     outputs = tuple((label, substitute(expr, renamed)) for label, expr in tape.outputs)
     return replace(tape, steps=tuple(steps), outputs=outputs, notes=tape.notes + tuple(notes))
 
@@ -71,7 +71,7 @@ def share_subexpressions(tape: Tape) -> Tape:
     namer = Namer(tape.bound_names())
     steps: list[Step] = []
     shared: dict[Expr, str] = {}
-    shapes = dict(tape.shapes)
+    shapes = dict(tape.shapes) if tape.is_array else {}
     for step in tape.steps:
         if step.role == PRIMAL:
             steps.append(step)
@@ -79,7 +79,7 @@ def share_subexpressions(tape: Tape) -> Tape:
         hoisted: list[Step] = []
         expr = _replace(step, known, counts, shared, namer, hoisted, shapes)
         steps.extend(hoisted)
-        steps.append(replace(step, expr=expr))
+        steps.append(step.over(expr))
     return replace(tape, steps=tuple(steps))
 
 

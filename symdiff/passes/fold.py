@@ -17,7 +17,7 @@ def fold_constants(tape: Tape) -> Tape:
     Accumulators are left alone: their value is a sum of several steps.
     """
     constants: dict[str, Expr] = {}
-    shapes = tape.shapes
+    shapes = tape.shapes if tape.is_array else {}
     results = {expr.id for _, expr in tape.outputs if isinstance(expr, Name)}
     steps = []
     for step in tape.steps:
@@ -26,6 +26,6 @@ def fold_constants(tape: Tape) -> Tape:
             expr = fitted(expr, shape_of(expr, shapes), step.shape)
         if isinstance(expr, Number) and step.into is None and not (step.role == PRIMAL and step.name in results):
             constants[step.name] = expr
-        steps.append(replace(step, expr=expr))
+        steps.append(step.over(expr))
     outputs = tuple((label, substitute(expr, constants)) for label, expr in tape.outputs)
     return replace(tape, steps=tuple(steps), outputs=outputs)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from symdiff.ops.core import LOOSE
 from symdiff.render.array_chains import ChainWriter
 from symdiff.render.array_grids import GridWriter
 from symdiff.render.array_model import ArrayModel, Check, CheckLine
@@ -23,6 +26,8 @@ from symdiff.render.environment import render
 from symdiff.render.figures import decimal
 from symdiff.render.latex_names import typewriter
 from symdiff.render.mathematics import bracketed, signed, ten
+from symdiff.render.update_latex import UpdatePage
+from symdiff.render.update_model import UpdateModel
 from symdiff.tape import SEED
 from symdiff.trace import Trace
 
@@ -42,6 +47,7 @@ def array_latex(sheet: Sheet, trace: Trace | None, *, fragment: bool, check: Che
         "conventions": [(rf"\texttt{{{escape(op)}}}", escape(edges)) for op, edges in model.conventions],
         "fragment": fragment,
     }
+    context["update"] = _update(model, page, context, escape)
     body = render("latex", "array.tex.j2", **context)
     return body if fragment else render("latex", "derivation.tex.j2", body=body, **context)
 
@@ -64,6 +70,7 @@ def array_markdown(sheet: Sheet, trace: Trace | None, check: Check | None) -> st
         "collected": [_flat_lines(_unlapped(line)) for line in page.collected()],
         "chains": [{"rows": _flat_chain(item["rows"]), "note": item["note"]} for item in context_chains(page, model)],
     }
+    context["update"] = _update(model, page, context, lambda prose: plain(prose).replace("_", r"\_"))
     return render("markdown", "array.md.j2", **context)
 
 
@@ -131,6 +138,31 @@ def _context(model: ArrayModel, page: ArrayPage, escape: Any) -> dict[str, Any]:
         "worst": _worst(model),
         "single": len(model.tape.wrt) == 1,
     }
+
+
+def _next(model: ArrayModel, elements: object) -> int:
+    """Number of the section behind the gradient and its check."""
+    return (9 if elements else 8 if model.active else 4) + bool(model.check)
+
+
+def _update(
+    model: ArrayModel, page: ArrayPage, context: Mapping[str, Any], escape: Callable[[str], str]
+) -> dict[str, Any] | None:
+    """The section on the update rule."""
+    sheet = model.sheet
+    if sheet.update is None:
+        return None
+    printer = replace(page.printer, names=page.adjoint_names())
+
+    def put_in(name: str) -> tuple[str, int] | None:
+        terms = model.collected.get(name)
+        if not terms:
+            return None
+        return printer.piece(terms[0]) if len(terms) == 1 else (" ".join(page.joined(printer, terms, 1e9)), LOOSE)
+
+    update = UpdateModel(sheet, sheet.update, model.trace)
+    written = UpdatePage(update, page.symbols, page.names, page.printer.instead, put_in, page.flat)
+    return written.context(_next(model, context["elements"]), escape)
 
 
 def _capital(text: str) -> str:

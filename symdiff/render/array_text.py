@@ -26,6 +26,8 @@ from symdiff.render.derivation_model import CHECK_DIGITS, CHECK_NOISE
 from symdiff.render.figures import Figure, decimal
 from symdiff.render.printer import TEXT, Printer
 from symdiff.render.text_notation import WIDTH, filled
+from symdiff.render.update_model import UpdateModel
+from symdiff.render.update_text import update_text
 from symdiff.shapes import Shape, shape_text
 from symdiff.tape import Step
 
@@ -50,6 +52,7 @@ class ArrayText:
         forward, reverse = self.lines(model.forward), self.lines(model.reverse)
         rules, local_lines = (self.rules(), self.local_lines()) if model.active else ([], [])
         collected = self.collected()
+        elements = self.elements()
         said = "\n".join([*forward, *rules, *local_lines, *reverse, *collected])
         return {
             "title": filled(title),
@@ -72,7 +75,8 @@ class ArrayText:
             "collected": collected,
             "chains": self.chains() if model.active else [],
             "result": self.result(),
-            "elements": self.elements(),
+            "elements": elements,
+            "update": self.update((9 if elements else 8 if model.active else 4) + bool(model.check)),
             "check_rows": self.check(),
         }
 
@@ -226,6 +230,19 @@ class ArrayText:
             number = self.value(Name(bar)) if bar else ""
             found += filled(number, 8, 6) if number else []
         return found
+
+    def update(self, number: int) -> dict[str, Any] | None:
+        """The section on the update rule."""
+        sheet = self.model.sheet
+        if sheet.update is None:
+            return None
+        marks = self._by()
+
+        def put_in(name: str) -> str | None:
+            terms = self.model.collected.get(name)
+            return _added([marks.matrix(term) for term in terms]) if terms else None
+
+        return update_text(UpdateModel(sheet, sheet.update, self.model.trace), number, put_in)
 
     def chains(self) -> list[str]:
         """Products of partial derivatives, then what each factor is."""

@@ -21,32 +21,39 @@ from symdiff.expr import Call, walk
 from symdiff.render.c_array import array_module
 from symdiff.render.c_chunks import chunked
 from symdiff.render.c_function import Function, Words, fused
-from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype
+from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype, wanted_kinds
+from symdiff.render.c_train import rule_ops, training
 from symdiff.render.context import Sheet
 from symdiff.render.environment import render, template_root
+from symdiff.shapes import described
 from symdiff.tape import Tape
 
 # Above this, compilers need more than linear time for one function (the register allocator first of all).
 _LONGEST_FUSED = 2000  # statements
 _WIDEST_FUSED = 300  # inputs and outputs
+_MOST_STACK = 1 << 16  # bytes that a long formula takes from the stack; one that needs more gets a workspace
 
 
 def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
-    """The C file of `sheet` and its header, with the functions of `kinds`: by default all that there are."""
+    """The C file of `sheet` and its header, with the functions of `kinds`: by default all that there are.
+
+    kinds: `value`, `gradient`, and `train`, which needs the gradient and a sheet with an update rule.
+    """
     if sheet.code.is_array:
         return array_module(sheet, kinds)
-    wanted = tuple(kinds) if kinds is not None else ("value", "gradient")[: 2 if sheet.kind == "gradient" else 1]
+    wanted, trains = wanted_kinds(sheet, kinds)
     tapes = {"value": Tape(sheet.code.inputs, sheet.code.primal, sheet.code.outputs[:1]), "gradient": sheet.code}
     functions = [Function(sheet, kind, tapes[kind]) for kind in wanted]
     statements = sum(len(function.tape.steps) for function in functions)
     arrays = max(len(function.inputs) + len(function.outputs) for function in functions)
     long = statements > _LONGEST_FUSED or arrays > _WIDEST_FUSED
     contexts = [chunked(function) if long else fused(function) for function in functions]
-    words = functions[-1].words["m"]
-    helpers = _helpers(sheet, functions[-1].tape, words)
+    suffix, words = functions[-1].suffix, functions[-1].words["m"]
+    heavy = long and any(made["workspace"] * (4 if suffix else 8) > _MOST_STACK for made in contexts)
+    contexts = [function.common(heavy) | made for function, made in zip(functions, contexts, strict=True)]
+    helpers = _helpers(sheet, functions[-1].tape, words, trains)
     texts = [*helpers, *(line for made in contexts for line in made["text"])]
-    libm = libm_used(texts, functions[-1].suffix)
-    suffix = functions[-1].suffix
+    libm = libm_used(texts, suffix)
     vector = tuple(name for name in libm if name in VECTOR and not long)
     context: dict[str, Any] = {
         "sheet": sheet,
@@ -54,23 +61,32 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "s": suffix,
         "kinds": contexts,
         "long": long,
+        "heavy": heavy,
+        "array": False,
+        "train": training(sheet) if trains else None,
         "helpers": helpers,
         "sincos": any(made["pairs"] for made in contexts),
         "sincos_helper": helper("sincos", functions[-1].real, suffix, words),
-        "facts": _facts(functions[-1], long),
+        "facts": _facts(functions[-1], long and not heavy),
         "vector_prototypes": [prototype(name, functions[-1].real, suffix) for name in vector],
         "block": 64 if arrays <= 128 else 16,
     }
     source, header = render("c", "module.c.j2", **context), render("c", "module.h.j2", **context)
-    return CSource(source, header, sheet.name, tuple(name + suffix for name in vector), statements)
+    return CSource(source, header, sheet.name, tuple(name + suffix for name in vector), statements, heavy)
 
 
-def _facts(function: Function, long: bool) -> list[str]:
+def _facts(function: Function, stack: bool) -> list[str]:
     """Inputs, outputs, stack and what the passes took out, for the header of the file."""
     tape = function.tape
-    lines = [f"Inputs, scalars: {', '.join(function.inputs)}"]
-    lines.append("Outputs, scalars: the value" + "".join(f", d value / d {label}" for label, _ in tape.outputs[1:]))
-    if long:
+    groups, inputs, labels = function.sheet.formula.groups, function.inputs, [label for label, _ in tape.outputs[1:]]
+    if groups:  # every scalar by name would be a long list
+        inputs = [f"{group.name} ({described(group.shape)})" for group in groups]
+        labels = [group.name for group in function.sheet.variables] if labels else []
+    lines = [f"Inputs{', scalars' * (not groups)}: {', '.join(inputs)}"]
+    lines.append(
+        f"Outputs{', scalars' * (not groups)}: the value" + "".join(f", d value / d {label}" for label in labels)
+    )
+    if stack:
         numbers = len(tape.steps) + 2 * (len(function.inputs) + len(function.outputs))
         lines.append(f"A call needs up to {numbers * (4 if function.suffix else 8) // 1024 + 1} KiB of stack.")
     if tape.notes:
@@ -78,10 +94,12 @@ def _facts(function: Function, long: bool) -> list[str]:
     return [part for line in lines for part in textwrap.wrap(line, 110)]
 
 
-def _helpers(sheet: Sheet, tape: Tape, words: Words) -> list[str]:
+def _helpers(sheet: Sheet, tape: Tape, words: Words, trains: bool) -> list[str]:
     """Sources of the small functions that libm lacks."""
     folder = template_root() / "c" / "helpers"
     ops = {part.op for step in tape.steps for part in walk(step.expr) if isinstance(part, Call)}
+    if trains and sheet.update is not None:
+        ops |= rule_ops(sheet.update.rule)
     used = sorted(op for op in ops if (folder / f"{op}.c.j2").is_file())
     if "polygamma" in used and "digamma" not in used:  # it calls digamma's, which sorts before it
         used.insert(used.index("polygamma"), "digamma")

@@ -25,7 +25,8 @@ from symdiff.render.c_array_lower import Lowering
 from symdiff.render.c_array_print import Writer
 from symdiff.render.c_array_text import Text, indented
 from symdiff.render.c_function import Words, wrapped
-from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype
+from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype, wanted_kinds
+from symdiff.render.c_train import rule_texts, training
 from symdiff.render.context import Sheet, identifiers
 from symdiff.render.environment import render, template_root
 from symdiff.render.names import C_RESERVED, mangle, mangled
@@ -44,13 +45,14 @@ def array_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     Raises UnsupportedError for a function that is left abstract.
     """
     refuse_abstract(sheet.code)
-    wanted = tuple(kinds) if kinds is not None else ("value", "gradient")[: 2 if sheet.kind == "gradient" else 1]
+    wanted, trains = wanted_kinds(sheet, kinds)
     code = sheet.code
     tapes = {"value": Tape(code.inputs, code.primal, code.outputs[:1], dims=code.dims), "gradient": code}
     functions = [ArrayFunction(sheet, kind, tapes[kind]) for kind in wanted]
     last = functions[-1]
     body = "\n".join(function.code for function in functions)
-    helpers = _helpers(body, last)
+    rule = rule_texts(sheet.update.rule) if trains and sheet.update is not None else []
+    helpers = _helpers("\n".join([body, *rule]), last)
     libm = libm_used([*helpers, body], last.suffix)
     vector = tuple(name for name in libm if name in VECTOR)
     context: dict[str, Any] = {
@@ -58,6 +60,8 @@ def array_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "real": last.real,
         "s": last.suffix,
         "kinds": [function.context() for function in functions],
+        "array": True,
+        "train": training(sheet) if trains else None,
         "helpers": helpers,
         "blocks": "sd_block(" in body,
         "copies": "sd_copy(" in body,

@@ -44,10 +44,12 @@ def chunked(function: Function) -> dict[str, Any]:
         chunk.lines = [function.statement(step, printer) for step in chunk.steps]
     _place_results(chunks, results, function, at_input)
     text = [line for chunk in chunks for line in chunk.lines]
-    return function.common() | {
+    slots = max(1, len(shared))
+    return {
         "chunks": chunks,
         "late_results": results.get(None, []),
-        "slots": max(1, len(shared)),
+        "slots": slots,
+        "workspace": slots + len(function.inputs) + len(function.outputs),
         "pairs": False,
         "text": text,
     }

@@ -10,6 +10,7 @@ from symdiff.expr import Call, Expr, Name, Number, call, walk
 from symdiff.render.context import Sheet, first_contributions, identifiers, line_comment
 from symdiff.render.names import C_RESERVED, mangled
 from symdiff.render.printer import Printer
+from symdiff.shapes import described
 from symdiff.tape import Namer, Step, Tape
 
 LIBM = (
@@ -75,21 +76,27 @@ class Function:
             code = f"{target} += {text};"
         return f"{code.ljust(_COMMENT_COLUMN)} /* {line_comment(step, self.primal)} */"
 
-    def common(self) -> dict[str, Any]:
-        """Strings that are the same in both layouts: declarations of the public functions, and their documentation."""
+    def common(self, workspace: bool) -> dict[str, Any]:
+        """Strings that are the same in both layouts: declarations of the public functions, and their documentation.
+
+        `workspace`: callers bring one.
+        """
         n = self.namer.fresh("n")
         stride = {name: self.namer.fresh(f"{name}_stride") for name in [*self.inputs, *self.outputs]}
         real, prefix = self.real, f"{self.sheet.name}_{self.kind}"
         batch = [f"const {real} *{x}, ptrdiff_t {stride[x]}" for x in self.inputs]
         batch += [f"{real} *{y}, ptrdiff_t {stride[y]}" for y in self.outputs]
+        work = self.namer.fresh("workspace") if workspace else ""
+        last = [f"{real} *{work}"] if workspace else []
         return {
             "kind": self.kind,
             "inputs": self.inputs,
             "outputs": self.outputs,
             "n": n,
-            "named": 2 * (len(self.inputs) + len(self.outputs)) + 1 <= _MOST_PARAMETERS,
-            "point": wrapped(f"int {prefix}(", [f"{real} {x}" for x in self.inputs] + self.pointers, ")", 4),
-            "batch": wrapped(f"int {prefix}_batch(", [f"size_t {n}", *batch], ")", 4),
+            "work": work,
+            "named": 2 * (len(self.inputs) + len(self.outputs)) + 1 + len(last) <= _MOST_PARAMETERS,
+            "point": wrapped(f"int {prefix}(", [f"{real} {x}" for x in self.inputs] + self.pointers + last, ")", 4),
+            "batch": wrapped(f"int {prefix}_batch(", [f"size_t {n}", *batch, *last], ")", 4),
             "in_list": wrapped("{", self.inputs, "}", 8, column=38),
             "out_list": wrapped("{", self.outputs, "}", 8, column=38),
             "in_strides": wrapped("{", [stride[x] for x in self.inputs], "}", 8, column=38),
@@ -103,6 +110,8 @@ class Function:
         return [f"{self.real} *{y}" for y in self.outputs]
 
     def _described(self) -> list[str]:
+        if self.sheet.formula.groups:
+            return self._described_groups()
         constants = set(self.sheet.formula.constants)
         lines = [
             f"{self.names[given.name]}: input{', constant' if given.name in constants else ''}"
@@ -112,6 +121,30 @@ class Function:
         for output, (label, _) in zip(self.outputs[1:], self.tape.outputs[1:], strict=True):
             lines.append(f"{output}: derivative of the value by {label}")
         return lines
+
+    def _described_groups(self) -> list[str]:
+        """Which scalars are which argument of a traced function, and where they lie in `in` and `out`."""
+        lines, place = [], 0
+        for group in self.sheet.formula.groups:
+            what = f"{group.name}, {described(group.shape)}{', constant' if group.constant else ''}"
+            lines.append(_range(self.inputs, "in", place, len(group.elements), what))
+            place += len(group.elements)
+        lines.append(_range(self.outputs, "out", 0, 1, "value"))
+        place = 1
+        for group in self.sheet.variables if self.tape.outputs[1:] else ():
+            what = f"derivative of the value by {group.name}"
+            lines.append(_range(self.outputs, "out", place, len(group.elements), what))
+            place += len(group.elements)
+        return lines
+
+
+def _range(names: list[str], array: str, start: int, count: int, what: str) -> str:
+    """`W_0_0 ... W_1_2, in[0] to in[5]: W, 2 x 3 matrix`."""
+    if count == 1:
+        return f"{names[start]}, {array}[{start}]: {what}"
+    last = start + count - 1
+    between, to = (", ", ", ") if count == 2 else (" ... ", " to ")
+    return f"{names[start]}{between}{names[last]}, {array}[{start}]{to}{array}[{last}]: {what}"
 
 
 def _function_names(prefix: str) -> frozenset[str]:
@@ -137,7 +170,7 @@ def fused(function: Function) -> dict[str, Any]:
         return wrapped(f"{body}(", words, ")", indent, column=indent + 13)  # 13: what stands before it, at most
 
     lines = _lines(function, pairs)
-    return function.common() | {
+    return {
         "definition": wrapped(
             f"SD_INLINE {real if pairs else 'void'} {body}(", fast + values + function.pointers, ")", 4
         ),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from symdiff.render.c_function import LIBM, Words
+from symdiff.render.context import Sheet
 from symdiff.render.environment import environment
 
 # Functions for which glibc's libmvec has vector variants at every width, and how many arguments they take.
@@ -18,21 +19,36 @@ VECTOR = {
     ).split()
 }
 
+_CALLED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?=\()")
+
 
 @dataclass(frozen=True)
 class CSource:
-    """Generated C: the file, its header, and what the compiler driver must know about it."""
+    """Generated C: the file, its header, and what the compiler driver must know about it.
+
+    `workspace`: the functions of a long formula of scalars take their workspace from the caller.
+    """
 
     source: str
     header: str
     name: str
     vector_functions: tuple[str, ...]
     statements: int
+    workspace: bool = False
 
     @property
     def single_file(self) -> str:
         """The file with its header written into it, for a compiler that is given one text."""
         return self.source.replace(f'#include "{self.name}.h"\n', self.header)
+
+
+def wanted_kinds(sheet: Sheet, kinds: Iterable[str] | None) -> tuple[tuple[str, ...], bool]:
+    """Kinds of functions to write, by default all that there are, and whether those of training are among them."""
+    if kinds is None:
+        every = ("value", "gradient") if sheet.kind == "gradient" else ("value",)
+        return every, sheet.update is not None
+    asked = tuple(kinds)
+    return tuple(kind for kind in asked if kind != "train"), "train" in asked
 
 
 def helper(name: str, real: str, suffix: str, words: Words) -> str:
@@ -43,7 +59,7 @@ def helper(name: str, real: str, suffix: str, words: Words) -> str:
 
 def libm_used(texts: Iterable[str], suffix: str) -> list[str]:
     """libm functions that the texts call."""
-    called = set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*(?=\()", "\n".join(texts)))
+    called = {name for text in texts for name in _CALLED.findall(text)}
     return [name for name in LIBM if name + suffix in called]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.expr import Name, Number, walk
-from symdiff.formula import Default, FormulaData, Input
+from symdiff.formula import Default, FormulaData, Group, Input
 from symdiff.ops.infer import shape_of
 from symdiff.render.counts import operations
 from symdiff.render.formula_text import formula_text as formula_text
@@ -65,13 +65,15 @@ class Sheet:
     @cached_property
     def formula_lines(self) -> list[str]:
         """The formula for headers; long ones are only counted."""
-        return [f"a formula of {len(self.people.primal)} steps"] if self.is_long else self.formula_file
+        what = f"the Python function {self.formula.traced}" if self.formula.traced else "a formula"
+        return [f"{what} of {len(self.people.primal)} steps"] if self.is_long else self.formula_file
 
     @cached_property
     def formula_file(self) -> list[str]:
         """The formula printed again from its tree, one statement a line."""
         formula = self.formula
-        lines = [f"{given.name}: {_declaration(given)}" for given in self._declared]
+        lines = [f"# traced from {formula.traced}"] if formula.traced else []
+        lines += [f"{given.name}: {_declaration(given)}" for given in self._declared]
         for function in formula.functions.values():
             lines.append(f"{function.name}: function{'' if function.shape is None else shape_text(function.shape)}")
         for helper in formula.helpers.values():
@@ -99,7 +101,11 @@ class Sheet:
 
     @cached_property
     def command(self) -> str:
-        """The command that makes the file again, from the formula itself if it is short, else from its file."""
+        """The command that makes the file again, from the formula itself if it is short, else from its file; the calls
+        in Python for a traced function.
+        """
+        if self.formula.traced:
+            return self._calls
         text = "; ".join(self.formula_lines)
         in_file = self.is_long or self.formula.helpers or len(text) > _LONGEST_COMMAND
         source = f"{self.name}.sd" if in_file else shlex.quote(text)
@@ -109,7 +115,50 @@ class Sheet:
         dtype = "" if self.dtype == "float64" else f" --dtype {self.dtype}"
         numbers = [f"{name}={plain_number(Number(float(value)))}" for name, value in self._scalars_at.items()]
         at = f" --at {self.name}.toml" if self.point_file else f" --at {','.join(numbers)}" if numbers else ""
-        return f"symdiff generate {source} --name {self.name}{wrt}{at}{dtype}"
+        return f"symdiff generate {source} --name {self.name}{wrt}{self._update_option}{at}{dtype}"
+
+    @property
+    def _calls(self) -> str:
+        """`symdiff.trace_function(loss, (3,)).gradient().write("loss")`."""
+        function = self.formula.traced.partition("(")[0]
+        constants = [group.name for group in self.formula.groups if group.constant]
+        options = f", constants={constants}" if constants else ""
+        shapes = "".join(f", {group.shape}" for group in self.formula.groups)
+        made = f"symdiff.trace_function({function}{shapes}{options})"
+        wrt = [group.name for group in self.variables]
+        every = wrt == [group.name for group in self.formula.groups if not group.constant]
+        made += ".value()" if self.kind == "value" else f".gradient({'' if every else wrt})"
+        if self.update is not None:
+            settings = f".set({self._changed_settings})" if self._changed_settings else ""
+            rule = f"symdiff.optim.named({self.update.rule.key!r})" if self.update.rule.key else "rule"
+            made += f".update({rule}{settings})"
+        given = ["at=..."] if self.at else []
+        given += [f"dtype={self.dtype!r}"] if self.dtype != "float64" else []
+        return f"{made}.write({', '.join([repr(self.name), *given])})"
+
+    @cached_property
+    def variables(self) -> list[Group]:
+        """Arguments of a traced function that it is differentiated by, in the order of the gradient."""
+        first = {group.elements[0]: group for group in self.formula.groups}
+        return [first[name] for name in self.code.wrt if name in first]
+
+    @property
+    def _update_option(self) -> str:
+        """` --update adam --set eta=0.01`, with the settings that are not the rule's own."""
+        if self.update is None:
+            return ""
+        rule = self.update.rule
+        changed = self._changed_settings.items()
+        settings = "".join(f" --set {name}={plain_number(Number(value))}" for name, value in changed)
+        return f" --update {rule.key or shlex.quote(f'{rule.name}.sd')}{settings}"
+
+    @property
+    def _changed_settings(self) -> dict[str, float]:
+        """Settings of the update rule that are not the rule's own."""
+        if self.update is None:
+            return {}
+        rule = self.update.rule
+        return {name: value for name, value in rule.settings.items() if value != rule.defaults[name]}
 
     @cached_property
     def _scalars_at(self) -> dict[str, Any]:
@@ -128,7 +177,7 @@ class Sheet:
         """Arithmetic operations and function calls of the code, forward and reverse: numbers, for arrays polynomials in
         the sizes.
         """
-        shapes = self.code.shapes
+        shapes = self.code.shapes if self.code.is_array else {}
         counts: list[Size] = [0, 0]
         seen: set[str] = set()
         for step in self.code.steps:
@@ -140,7 +189,11 @@ class Sheet:
 
     @cached_property
     def kernel_shapes(self) -> dict[str, Any]:
-        """What a KernelSpec of arrays has beside names: shapes, value_shape, array, requirements; empty for scalars."""
+        """What a KernelSpec of arrays has beside names: shapes, value_shape, array, requirements; of a traced function
+        shapes and grouped; empty for scalars.
+        """
+        if self.formula.groups:
+            return {"shapes": {group.name: group.shape for group in self.formula.groups}, "grouped": True}
         if not self.people.is_array:
             return {}
         shapes = self.people.shapes

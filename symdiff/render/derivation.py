@@ -10,11 +10,12 @@ from __future__ import annotations
 import itertools
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from symdiff.expr import Call, Expr, Name, Number, walk
+from symdiff.ops.core import ATOM, LOOSE
 from symdiff.render.array_derivation import array_latex, array_markdown, array_text
 from symdiff.render.array_model import is_array_sheet
 from symdiff.render.closed_form import closed_forms
@@ -26,6 +27,9 @@ from symdiff.render.latex_lines import TEXT_WIDTH, width
 from symdiff.render.latex_names import typewriter
 from symdiff.render.latex_notation import LatexNotation
 from symdiff.render.text_notation import TextNotation
+from symdiff.render.update_latex import UpdatePage
+from symdiff.render.update_model import UpdateModel
+from symdiff.render.update_text import update_text
 from symdiff.trace import Trace
 
 Check = Mapping[str, tuple[Any, Any]]
@@ -53,6 +57,7 @@ def latex(sheet: Sheet, trace: Trace | None, *, fragment: bool = False, check: C
         "boxes": _boxes(derivation, notation),
         "closed": _closed(derivation, notation),
         "fragment": fragment,
+        "update": _update(derivation, notation, escape_tex),
     }
     body = render("latex", "fragment.tex.j2", **context)
     return body if fragment else render("latex", "derivation.tex.j2", body=body, **context)
@@ -83,6 +88,7 @@ def markdown(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> s
             )
             for row in derivation.local_rows
         ],
+        "update": _update(derivation, notation, escape_markdown, flat=True),
     }
     return render("markdown", "derivation.md.j2", **context)
 
@@ -93,8 +99,29 @@ def text(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> str:
         return array_text(sheet, trace, check)
     derivation = Derivation(sheet, trace, check)
     notation = TextNotation(derivation)
-    context = notation.context() | _flags(derivation)
+    update = sheet.update and update_text(UpdateModel(sheet, sheet.update, trace), _next(derivation), lambda name: None)
+    context = notation.context() | _flags(derivation) | {"update": update}
     return render("text", "derivation.txt.j2", **context)
+
+
+def _next(derivation: Derivation) -> int:
+    """Number of the section behind the gradient and its check."""
+    return (6 if derivation.reverse else 4) + bool(derivation.check)
+
+
+def _update(
+    derivation: Derivation, notation: LatexNotation, escape: Callable[[str], str], flat: bool = False
+) -> dict[str, Any] | None:
+    """The section on the update rule."""
+    sheet = derivation.sheet
+    if sheet.update is None:
+        return None
+    model = UpdateModel(sheet, sheet.update, derivation.trace)
+    letters = set(notation.names.values())  # which need no brackets
+    forms = closed_forms(sheet, notation.names)
+    closed = {name: (text, ATOM if text in letters else LOOSE) for name, text in forms.items()}
+    page = UpdatePage(model, notation.symbols, notation.names, notation.printer.instead, closed.get, flat)
+    return page.context(_next(derivation), escape)
 
 
 # -- what the LaTeX and the Markdown text share ----------------------------------------------------------------------
@@ -331,9 +358,14 @@ _SPECIAL = {
 _SPECIAL |= {"^": r"\^{}", "~": r"\~{}", "<": "$<$", ">": "$>$", "|": "$|$"}
 
 
+def escape_markdown(prose: str) -> str:
+    """Plain text as Markdown."""
+    return re.sub(r"[\\*_|]", lambda match: "\\" + match.group(), prose)
+
+
 def escape_tex(prose: str) -> str:
     """Plain text as LaTeX text."""
     return re.sub(r"[\\{}_&%#$^~<>|]", lambda match: _SPECIAL[match.group()], prose)
 
 
-__all__ = ["escape_tex", "latex", "markdown", "text"]
+__all__ = ["escape_markdown", "escape_tex", "latex", "markdown", "text"]

@@ -45,5 +45,8 @@ def environment(language: str) -> Environment:
 def render(language: str, template: str, **context: object) -> str:
     """The template filled in; always ASCII, always ends in one newline."""
     text = environment(language).get_template(template).render(**context)
-    text.encode("ascii")
+    if not text.isascii():
+        text.encode("ascii")  # raises, and names the character
+    if text[-1:] == "\n" and text[-2:] != "\n\n":  # a text of many megabytes is not copied
+        return text
     return text.rstrip("\n") + "\n"

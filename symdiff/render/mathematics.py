@@ -87,7 +87,8 @@ class MathPrinter(Printer):
 
     def _leaf(self, leaf: Name | Number) -> tuple[Any, int]:
         if isinstance(leaf, Name):
-            return self.names[leaf.id], ATOM
+            text = self.names[leaf.id]
+            return text, POWER if "^" in text else ATOM  # x^{new} to a power needs brackets
         return self.number_piece(leaf)
 
     def _node(self, call: Call, args: list[tuple[Any, int]]) -> tuple[str, int]:

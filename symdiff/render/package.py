@@ -23,6 +23,7 @@ from typing import Any
 from symdiff.render.c import c_module
 from symdiff.render.context import Sheet
 from symdiff.render.environment import render
+from symdiff.render.identity import identity
 from symdiff.render.names import PYTHON_RESERVED, mangled
 from symdiff.render.points import ArrayPoint, array_point, check_point
 from symdiff.render.python import python_module
@@ -31,6 +32,16 @@ from symdiff.shapes import described, shape_text, size_text
 _COPIED = "# Copied unchanged from symdiff/runtime/{name}; the same in every generated package. Do not edit.\n"
 _WIDTH = 80  # of a call shown as an example
 _CHECKED = 200  # variables, at most, that the self-check moves one at a time
+_GROUPS = ("group_kernel.py",)  # files of the runtime for traced functions, and for training
+_TRAINING = (
+    "c_train.py",
+    "checkpoint.py",
+    "interrupt.py",
+    "train_data.py",
+    "train_engines.py",
+    "train_package.py",
+    "training.py",
+)
 _DOCUMENTS = {".md": "the derivation, for GitHub and editors", ".tex": "the derivation, for LaTeX"}
 
 
@@ -41,8 +52,12 @@ def package_files(sheet: Sheet, texts: Mapping[str, str]) -> dict[str, str]:
     """
     made = c_module(sheet)
     name, gradient = sheet.name, sheet.kind == "gradient"
-    own = _array_parts(sheet, texts) if sheet.people.is_array else _scalar_parts(sheet, texts)
+    shaped = sheet.people.is_array or bool(sheet.formula.groups)
+    own = _array_parts(sheet, texts) if shaped else _scalar_parts(sheet, texts)
     common = {"sheet": sheet, "name": name, "gradient": gradient, **_spec(sheet), "call": own.call}
+    common["workspace"] = made.workspace
+    if made.workspace:  # the call is more than a line then
+        own.readme["c_call"] = ""
     files = {
         "__init__.py": render("python", "package.py.j2", **common),
         f"{name}_numpy.py": python_module(sheet),
@@ -59,7 +74,7 @@ def package_files(sheet: Sheet, texts: Mapping[str, str]) -> dict[str, str]:
             vector_functions=_tuple(made.vector_functions),
         ),
         "README.md": render("markdown", "package.md.j2", **common, **own.readme),
-        **_runtime(),
+        **_runtime(_without(sheet)),
     }
     if gradient:
         files[f"check_{name}.py"] = render("python", own.check_template, **common, **own.check)
@@ -83,8 +98,8 @@ def _scalar_parts(sheet: Sheet, texts: Mapping[str, str]) -> _Parts:
 
 def _array_parts(sheet: Sheet, texts: Mapping[str, str]) -> _Parts:
     point = array_point(sheet)
-    names = mangled([*sheet.formula.dimensions, *sheet.formula.inputs], PYTHON_RESERVED | {"rng"})
-    call = ", ".join(names[given] for given in sheet.formula.inputs)
+    names = mangled([*sheet.formula.dimensions, *sheet.formula.arguments], PYTHON_RESERVED | {"rng"})
+    call = ", ".join(names[given] for given in sheet.formula.arguments)
     return _Parts(
         call if len(call) <= _WIDTH else "...",
         _array_readme(sheet, point, texts, names),
@@ -94,20 +109,44 @@ def _array_parts(sheet: Sheet, texts: Mapping[str, str]) -> _Parts:
 
 
 def _spec(sheet: Sheet) -> dict[str, Any]:
-    names = [given.name for given in sheet.formula.declared]
+    names, wrt = list(sheet.formula.arguments), _wrt(sheet)
     spec = sheet.kernel_shapes
     return {
         "inputs": _tuple(names),
         "defaults": repr(dict(sheet.formula.defaults)),
-        "wrt": list(sheet.code.wrt),
-        "wrt_literal": _tuple(sheet.code.wrt),
-        "kinds": _tuple(["value", "gradient"] if sheet.kind == "gradient" else ["value"]),
-        "array": bool(spec),
+        "wrt": wrt,
+        "wrt_literal": _tuple(wrt),
+        "kinds": _tuple([*(["value", "gradient"] if wrt else ["value"]), *(["train"] if sheet.update else [])]),
+        "training": _training(sheet),
+        "array": "array" in spec,
+        "grouped": "grouped" in spec,
         "shapes": [(name, _literal(shape)) for name, shape in spec.get("shapes", {}).items()],
         "shape_lines": [f"{name}: {described(shape)}" for name, shape in spec.get("shapes", {}).items()],
         "value_shape": _literal(spec.get("value_shape", ())),
         "requirements": [(_literal(terms), message) for terms, message in spec.get("requirements", ())],
     }
+
+
+def _training(sheet: Sheet) -> dict[str, str] | None:
+    """What the package's `train` is made from; None without an update rule."""
+    update = sheet.update
+    if update is None:
+        return None
+    return {
+        "rule": update.rule.name,
+        "settings": _dict((name, repr(number)) for _, name, number in update.settings),
+        "states": _tuple(update.rule.states),
+        "identity": _dict((name, f'"{text}"') for name, text in identity(sheet).items()),
+    }
+
+
+def _dict(items: Iterable[tuple[str, str]]) -> str:
+    return "{" + ", ".join(f'"{name}": {text}' for name, text in items) + "}"
+
+
+def _wrt(sheet: Sheet) -> list[str]:
+    """What a caller differentiates by: of a traced function its arguments."""
+    return [group.name for group in sheet.variables] if sheet.formula.groups else list(sheet.code.wrt)
 
 
 def _literal(value: Any) -> str:
@@ -144,10 +183,10 @@ def _check(sheet: Sheet, point: Mapping[str, float]) -> dict[str, Any]:
 
 def _readme(sheet: Sheet, point: Mapping[str, float], texts: Mapping[str, str]) -> dict[str, Any]:
     """The examples of the README."""
-    inputs = [given.name for given in sheet.formula.declared]
-    access = [f"grads.{sheet.code.wrt[0]}, grads[0]  # the derivative by {sheet.code.wrt[0]}"] if sheet.code.wrt else []
-    if access and (keyword.iskeyword(sheet.code.wrt[0]) or sheet.code.wrt[0].startswith("_")):
-        access = [f"grads[0]  # the derivative by {sheet.code.wrt[0]}"]
+    inputs, wrt = list(sheet.formula.arguments), _wrt(sheet)
+    access = [f"grads.{wrt[0]}, grads[0]  # the derivative by {wrt[0]}"] if wrt else []
+    if access and (keyword.iskeyword(wrt[0]) or wrt[0].startswith("_")):
+        access = [f"grads[0]  # the derivative by {wrt[0]}"]
     outputs = ["value", *(f"d[{k}]" for k in range(len(sheet.code.wrt)))]
     real = "double" if sheet.dtype == "float64" else "float"
     numbers = ", ".join(f"{number!r}{'f' if real == 'float' else ''}" for number in point.values())
@@ -171,21 +210,21 @@ def _array_readme(
     sheet: Sheet, point: ArrayPoint, texts: Mapping[str, str], names: Mapping[str, str]
 ) -> dict[str, Any]:
     """The examples of the README: arrays of random numbers, a seed fixed."""
-    dims, inputs = sheet.formula.dimensions, sheet.formula.declared
-    setup = ["rng = np.random.default_rng(0)"] if any(given.shape for given in inputs) else []
+    dims, inputs = sheet.formula.dimensions, sheet.formula.arguments
+    setup = ["rng = np.random.default_rng(0)"] if any(inputs.values()) else []
     if dims:
         values = ", ".join(str(point.sizes[size]) for size in dims)
         setup.append(f"{', '.join(names[size] for size in dims)} = {values}")
-    for given in inputs:
-        shape = size_text(given.shape[0], names) if len(given.shape) == 1 else shape_text(given.shape, names)
-        number = repr(0.5 if given.default is None else given.default)
-        setup.append(f"{names[given.name]} = {f'rng.normal(size={shape})' if given.shape else number}")
-    settable = dims or not all(given.shape for given in inputs)
+    for given, axes in inputs.items():
+        shape = size_text(axes[0], names) if len(axes) == 1 else shape_text(axes, names)
+        number = repr(sheet.formula.defaults.get(given, 0.5))
+        setup.append(f"{names[given]} = {f'rng.normal(size={shape})' if axes else number}")
+    settable = dims or not all(inputs.values())
     return {
         **_readme(sheet, {}, texts),
         "c_call": "",
         "setup": setup,
-        "shape_rows": [(given.name, described(given.shape)) for given in inputs],
+        "shape_rows": [(given, described(axes)) for given, axes in inputs.items()],
         "dims": list(dims),
         "check_arguments": "`NAME=NUMBER` sets sizes and scalar inputs." if settable else "",
     }
@@ -193,9 +232,9 @@ def _array_readme(
 
 def _array_check(sheet: Sheet, point: ArrayPoint) -> dict[str, Any]:
     double = sheet.dtype == "float64"
-    scalars = [given.name for given in sheet.formula.declared if not given.shape]
+    scalars = [name for name, axes in sheet.formula.arguments.items() if not axes]
     example = {**point.sizes, **dict.fromkeys(scalars, 0.5)}
-    labels = [f"{name}, direction 1" for name in sheet.code.wrt]
+    labels = [f"{name}, direction 1" for name in _wrt(sheet)]
     settable = [text for known, text in ((point.sizes, "sizes"), (scalars, "scalar inputs")) if known]
     return {
         "sizes": "{" + ", ".join(f'"{name}": {size}' for name, size in point.sizes.items()) + "}",
@@ -215,12 +254,19 @@ def _nested(value: Any) -> str:
     return f"[{', '.join(map(_nested, value))}]" if isinstance(value, tuple | list) else repr(value)
 
 
+def _without(sheet: Sheet) -> frozenset[str]:
+    """Files of the runtime that the package has no use for."""
+    needless = () if sheet.formula.groups else _GROUPS
+    return frozenset([*needless, *(() if sheet.update is not None else _TRAINING)])
+
+
 @cache
-def _runtime() -> dict[str, str]:
+def _runtime(without: frozenset[str]) -> dict[str, str]:
     folder = Path(__file__).resolve().parents[1] / "runtime"
     return {
         f"_runtime/{path.name}": _COPIED.format(name=path.name) + path.read_text(encoding="utf-8")
         for path in sorted(folder.glob("*.py"))
+        if path.name not in without
     }
 
 

@@ -43,7 +43,7 @@ def check_point(sheet: Sheet, at: Mapping[str, Any] | None = None) -> dict[str, 
 
 def _outputs(sheet: Sheet, point: Mapping[str, Any]) -> list[float]:
     """The value and every element of every derivative."""
-    trace = Trace(sheet.people, point)
+    trace = Trace(sheet.people, sheet.formula.scalar_point(point))
     return [float(number) for each in (trace.value, *trace.gradient.values()) for number in np.ravel(each)]
 
 
@@ -94,10 +94,10 @@ class ArrayPoint:
 
 def array_point(sheet: Sheet) -> ArrayPoint:
     """The first point of ordinary size; where nothing is found, one that is finite, or the first candidate."""
-    shapes = sheet.formula.inputs
+    shapes = sheet.formula.arguments
     if sheet.at is not None:
-        trace = Trace(sheet.people, sheet.at)
-        given = {name: np.asarray(value).tolist() for name, value in trace.at.items()}
+        trace = Trace(sheet.people, sheet.formula.scalar_point(sheet.at))
+        given = {name: np.asarray(value).tolist() for name, value in sheet.formula.gathered(trace.at).items()}
         return ArrayPoint(dict(trace.sizes), given, _RANGES[0], False)
     sizes, given = _sizes(sheet), dict(sheet.formula.defaults)
     square = any(len(shape) == 2 and shape[0] == shape[1] for shape in shapes.values())

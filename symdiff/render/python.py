@@ -12,6 +12,7 @@ from symdiff.render.environment import render
 from symdiff.render.names import PYTHON_RESERVED, mangled
 from symdiff.render.printer import Printer
 from symdiff.render.python_arrays import array_module
+from symdiff.render.python_groups import group_context, group_names
 from symdiff.render.python_helpers import helper_source
 from symdiff.render.python_parts import (
     COMMENT_COLUMN,
@@ -22,6 +23,7 @@ from symdiff.render.python_parts import (
     returned,
     signature,
 )
+from symdiff.render.update_python import update_context, update_ops
 from symdiff.tape import Tape
 from symdiff.trace import refuse_abstract
 
@@ -39,45 +41,51 @@ def python_module(sheet: Sheet) -> str:
 
 def _scalar_module(sheet: Sheet) -> str:
     tape = sheet.code
-    names = mangled(identifiers(tape), PYTHON_RESERVED - {"value"})
+    groups = sheet.formula.groups
+    names = mangled([*identifiers(tape), *group_names(groups)], PYTHON_RESERVED - {"value"})
     printer = Printer("python", names, python_number, {})
-    used = _helpers_used(tape)
+    used = sorted({*_helpers_used(tape), *update_ops(sheet.update)})
     inputs = [names[given.name] for given in tape.inputs]
     value, *gradients = _results(tape, printer, sheet.dtype)
     forward = Tape(tape.inputs, tape.primal, tape.outputs[:1])
-    return render(
-        "python",
-        "module.py.j2",
-        sheet=sheet,
-        inputs=inputs,
-        assign=_assign(inputs),
-        described=[described_input(given) for given in tape.inputs],
-        signature=signature(tape.inputs, names),
-        helpers=helper_source(used),
-        value_lines=_lines(forward, printer, names),
-        value=value,
-        value_shape=_SHAPE in value,
-        shape=any(_SHAPE in text for text in (value, *gradients)),
-        forward=_lines(Tape(tape.inputs, tape.primal, ()), printer, names),
-        reverse=_lines(Tape(tape.inputs, tape.reverse, ()), printer, names, tape),
-        whole=any("_whole(" in text for text in (value, *gradients)),
-        result=returned(value, gradients),
-        fields=fields(tape.wrt),
-        notes=[note.text for note in tape.notes],
-        outputs=["value: scalar"] + [f"derivative by {label}: scalar" for label, _ in tape.outputs[1:]],
-    )
+    context = {
+        "sheet": sheet,
+        "inputs": inputs,
+        "assign": _assign(inputs),
+        "described": [described_input(given) for given in tape.inputs],
+        "signature": signature(tape.inputs, names),
+        "helpers": helper_source(used),
+        "value_lines": _lines(forward, printer, names),
+        "value": value,
+        "value_shape": _SHAPE in value,
+        "shape": any(_SHAPE in text for text in (value, *gradients)),
+        "forward": _lines(Tape(tape.inputs, tape.primal, ()), printer, names),
+        "reverse": _lines(Tape(tape.inputs, tape.reverse, ()), printer, names, tape),
+        "whole": any("_whole(" in text for text in (value, *gradients)),
+        "result": returned(value, gradients),
+        "fields": fields(tape.wrt),
+        "notes": [note.text for note in tape.notes],
+        "update": update_context(sheet),
+        "outputs": ["value: scalar"] + [f"derivative by {label}: scalar" for label, _ in tape.outputs[1:]],
+    }
+    if not groups:
+        return render("python", "module.py.j2", **context)
+    results = [printer(expr) for _, expr in tape.outputs]
+    return render("python", "groups.py.j2", **context | group_context(sheet, names, [value, *results[1:]], _SHAPE))
 
 
 def load_module(text: str, kind: str) -> Callable[..., Any]:
     """The core function of a generated module: inputs in order -> (value, gradients...), or the bare value.
+
+    `update` gives the module's `update` (`render/update_python.py` says how it is called).
 
     What is run is our own generated text: it holds no name or number of the user's that did not go through the
     parser, the mangling and the printer.
     """
     module = ModuleType("symdiff_generated")
     exec(compile(text, "<symdiff generated module>", "exec"), module.__dict__)
-    if kind == "value":
-        function: Callable[..., Any] = module.value
+    if kind in ("value", "update"):
+        function: Callable[..., Any] = module.__dict__[kind]
         return function
 
     def flat(*arrays: Any) -> tuple[Any, ...]:

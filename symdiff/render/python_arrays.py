@@ -7,10 +7,8 @@ results are new arrays in C order.
 
 from __future__ import annotations
 
-import io
 import re
 import textwrap
-import tokenize
 from collections.abc import Iterable
 
 from symdiff.expr import Call, Expr, Name, names
@@ -31,12 +29,14 @@ from symdiff.render.python_helpers import ARRAY_FUNCTIONS, helper_source, helper
 from symdiff.render.python_parts import (
     COMMENT_COLUMN,
     LINE,
+    broken,
     described_input,
     fields,
     python_number,
     returned,
     signature,
 )
+from symdiff.render.update_python import update_context, update_ops
 from symdiff.shapes import Size, described, dimensions, shape_text
 from symdiff.tape import Step
 
@@ -63,7 +63,8 @@ def array_module(sheet: Sheet) -> str:
         + [f"derivative by {label}: {described(shapes[label])}" for label, _ in tape.outputs[1:]],
         signature=parameters,
         shapes=_shapes(tape.inputs),
-        helpers=helper_source(helpers_called([value, *gradients, *forward, *reverse])),
+        helpers=helper_source([*helpers_called([value, *gradients, *forward, *reverse]), *update_ops(sheet.update)]),
+        update=update_context(sheet),
         value_arguments=body.arguments(lone),
         arguments=body.arguments(used),
         value_lines=forward,
@@ -165,7 +166,7 @@ class _Body:
             if len(line) <= _WIDTH:
                 made.append(line)
             else:
-                made += [f"# {comment}", *_broken(last)]
+                made += [f"# {comment}", *broken(last, _WIDTH)]
         return made
 
     def _statement(self, step: Step) -> list[str]:
@@ -240,45 +241,6 @@ class _Body:
 
 def _is_put(expr: Expr) -> bool:
     return isinstance(expr, Call) and expr.op == "put"
-
-
-# -- long lines --------------------------------------------------------------------------------------------------------
-
-_ASSIGN = re.compile(r"(?<= [+-]=) |(?<= =) ")
-_BEFORE = frozenset({"+", "-", "*", "/", "@"})
-
-
-def _broken(code: str) -> list[str]:
-    """A statement on several lines, its right side in brackets; one line where that fits."""
-    if len(code) <= _WIDTH:
-        return [code]
-    head, text = _ASSIGN.split(code, maxsplit=1)
-    lines, start = [f"{head} ("], 0
-    points = _break_points(text)
-    while len(text) - start > _WIDTH - 4:
-        near = [(depth, -place) for place, depth in points if start < place <= start + _WIDTH - 4]
-        if not near:
-            break
-        place = -min(near)[1]
-        lines.append("    " + text[start:place].rstrip())
-        start = place
-    return [*lines, "    " + text[start:], ")"]
-
-
-def _break_points(text: str) -> list[tuple[int, int]]:
-    """(column, depth of brackets) where a line may end: after a comma, before an operator between two operands."""
-    points, depth, operand = [], 0, False
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.string in ("(", "["):
-            depth += 1
-        elif token.string in (")", "]"):
-            depth -= 1
-        elif token.string == ",":
-            points.append((token.end[1] + 1, depth))
-        elif token.string in _BEFORE and operand:
-            points.append((token.start[1], depth))
-        operand = token.type in (tokenize.NAME, tokenize.NUMBER) or token.string in (")", "]")
-    return points
 
 
 __all__ = ["array_module"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
+import re
+import tokenize
 from collections.abc import Iterable, Mapping
 
 from symdiff.expr import Number
@@ -55,4 +58,41 @@ def fields(wrt: Iterable[str]) -> list[str]:
     return list(mangled(wrt, PYTHON_RESERVED - {"value", "gradient"}).values())
 
 
-__all__ = ["COMMENT_COLUMN", "LINE", "described_input", "fields", "python_number", "returned", "signature"]
+_ASSIGN = re.compile(r"(?<= [+-]=) |(?<= =) ")
+_BEFORE = frozenset({"+", "-", "*", "/", "@"})
+
+
+def broken(code: str, width: int) -> list[str]:
+    """A statement on several lines of at most `width` columns, its right side in brackets; one line where that fits."""
+    if len(code) <= width:
+        return [code]
+    head, text = _ASSIGN.split(code, maxsplit=1)
+    lines, start = [f"{head} ("], 0
+    points = _break_points(text)
+    while len(text) - start > width - 4:
+        near = [(depth, -place) for place, depth in points if start < place <= start + width - 4]
+        if not near:
+            break
+        place = -min(near)[1]
+        lines.append("    " + text[start:place].rstrip())
+        start = place
+    return [*lines, "    " + text[start:], ")"]
+
+
+def _break_points(text: str) -> list[tuple[int, int]]:
+    """(column, depth of brackets) where a line may end: after a comma, before an operator between two operands."""
+    points, depth, operand = [], 0, False
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.string in ("(", "["):
+            depth += 1
+        elif token.string in (")", "]"):
+            depth -= 1
+        elif token.string == ",":
+            points.append((token.end[1] + 1, depth))
+        elif token.string in _BEFORE and operand:
+            points.append((token.start[1], depth))
+        operand = token.type in (tokenize.NAME, tokenize.NUMBER) or token.string in (")", "]")
+    return points
+
+
+__all__ = ["COMMENT_COLUMN", "LINE", "broken", "described_input", "fields", "python_number", "returned", "signature"]

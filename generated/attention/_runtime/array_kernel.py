@@ -33,6 +33,10 @@ def c_kernel(
     spec: KernelSpec, ffi: Any, lib: Any, prefix: str, *, shape_error: type[Exception] = KernelShapeError
 ) -> Kernel:
     """The kernel of a compiled library that `compiler.kernel_cdef` declares."""
+    if spec.grouped:
+        from .group_kernel import group_kernel  # packages of other formulas are without it
+
+        return group_kernel(spec, CEngine(ffi, lib, prefix, spec.kind), shape_error)
     if spec.array:
         return ArrayKernel(spec, CArrayEngine(ffi, lib, prefix, spec), shape_error=shape_error)
     return Kernel(spec, CEngine(ffi, lib, prefix, spec.kind), shape_error=shape_error)
@@ -42,13 +46,17 @@ def numpy_kernel(
     spec: KernelSpec, function: Callable[..., Any], *, shape_error: type[Exception] = KernelShapeError
 ) -> Kernel:
     """The kernel of a Python function; see `NumpyEngine` and `NumpyArrayEngine` for what it gets and may return."""
+    if spec.grouped:
+        from .group_kernel import group_kernel
+
+        return group_kernel(spec, function, shape_error)
     if spec.array:
         return ArrayKernel(spec, NumpyArrayEngine(function, spec), shape_error=shape_error)
     return Kernel(spec, NumpyEngine(function), shape_error=shape_error)
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """What argument shapes decide: shapes of the outputs, where each variable lies in theta, and the engine's call."""
 
     shapes: tuple[Shape, ...]
@@ -81,8 +89,8 @@ class ArrayKernel(Kernel):
         super().__init__(spec, whole, shape_error=shape_error)
 
     def _prepare(self) -> None:
-        self._plans: dict[tuple[Shape, ...], _Plan] = {}
-        self._flat_plans: dict[tuple[Any, ...], _Plan] = {}
+        self._plans: dict[tuple[Shape, ...], Plan] = {}
+        self._flat_plans: dict[tuple[Any, ...], Plan] = {}
         self._others = [name for name in self.inputs if name not in self.wrt]
         for name, default in self.spec.defaults.items():
             value: Any = rounded(default, self.dtype)  # what stands in a formula is rounded to float32, not refused
@@ -134,7 +142,15 @@ class ArrayKernel(Kernel):
         value = convert(value, label, self.dtype, self._shape_error)
         return value if isinstance(value, float) else np.asarray(value, order="C")
 
-    def _plan(self, shapes: tuple[Shape, ...]) -> _Plan:
+    def _plan(self, shapes: tuple[Shape, ...]) -> Plan:
+        plan = self._new_plan(shapes)
+        if len(self._plans) >= _PLANS:
+            self._plans.clear()
+            self._flat_plans.clear()
+        self._plans[shapes] = plan
+        return plan
+
+    def _new_plan(self, shapes: tuple[Shape, ...]) -> Plan:
         spec = self.spec
         sizes = bound(spec.shapes, dict(zip(self.inputs, shapes, strict=True)), self._shape_error)
         for terms, message in spec.requirements:
@@ -143,12 +159,7 @@ class ArrayKernel(Kernel):
                 raise self._shape_error(f"{message} ({', '.join(f'{name} = {sizes[name]}' for name in of)})")
         outputs = tuple(shape_value(shape, sizes) for shape in spec.output_shapes)
         call = self._engine.prepare(tuple(sizes[name] for name in spec.dimensions), outputs)
-        plan = _Plan(outputs, _parts(outputs[1:])[0], call)
-        if len(self._plans) >= _PLANS:
-            self._plans.clear()
-            self._flat_plans.clear()
-        self._plans[shapes] = plan
-        return plan
+        return Plan(outputs, parts_of(outputs[1:])[0], call)
 
     def _into(self, args: tuple[Any, ...], out: Any) -> Any:
         operands, shapes = self._operands(args)
@@ -220,7 +231,7 @@ class ArrayKernel(Kernel):
         plan.call.fill([operands[name] for name in self.inputs], outputs)
         return float(value), gradient.astype(_FLOAT64, copy=False)
 
-    def _flat_plan(self, theta: Array, known: Mapping[str, Any], shapes: Mapping[str, Shape]) -> _Plan:
+    def _flat_plan(self, theta: Array, known: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Plan:
         """The plan for sizes that are known by keyword and by the shapes of the inputs outside wrt."""
         key = (theta.size, *known.items(), *shapes.values())
         plan = self._flat_plans.get(key)
@@ -256,7 +267,7 @@ class ArrayKernel(Kernel):
         vector = self._vector(theta)
         inputs = {name: np.shape(known.pop(name)) for name in self.inputs if name in known}
         sizes = self._sizes(vector, known, inputs)
-        places, _ = _parts([shape_value(self.spec.shapes.get(name, ()), sizes) for name in self.wrt])
+        places, _ = parts_of([shape_value(self.spec.shapes.get(name, ()), sizes) for name in self.wrt])
         parts = zip(self.wrt, self._split(vector, places), strict=True)
         return {name: part if isinstance(part, float) else part.copy() for name, part in parts}
 
@@ -297,7 +308,7 @@ class ArrayKernel(Kernel):
         return [theta[part].reshape(shape) if shape else float(theta[part.start]) for part, shape in parts]
 
 
-def _parts(shapes: Sequence[Shape]) -> tuple[_Parts, int]:
+def parts_of(shapes: Sequence[Shape]) -> tuple[_Parts, int]:
     """Where arrays lie in a vector, one after the other, and its length."""
     parts, start = [], 0
     for shape in shapes:
@@ -309,7 +320,7 @@ def _parts(shapes: Sequence[Shape]) -> tuple[_Parts, int]:
 
 def _length(declared: Sequence[tuple[Any, ...]], sizes: Mapping[str, int]) -> int:
     """Numbers in all arrays together."""
-    return _parts([shape_value(shape, sizes) for shape in declared])[1]
+    return parts_of([shape_value(shape, sizes) for shape in declared])[1]
 
 
 def _solved(length: Callable[[int], int], wanted: int) -> int:
@@ -335,4 +346,4 @@ def _copied(call: "partial[int]", before: Sequence[tuple[Array, Array]], after: 
     return status
 
 
-__all__ = ["ArrayKernel", "c_kernel", "numpy_kernel"]
+__all__ = ["ArrayKernel", "Plan", "c_kernel", "numpy_kernel", "parts_of"]

@@ -21,6 +21,7 @@ import numpy as np
 
 from .arrays import Array, Shape, element_strides, fewest_axes, row_offsets
 from .spec import KernelError, KernelSpec
+from .workspace import Workspaces
 
 # From this many elements in a row on, one C call per row (some 5 us of Python) is cheaper than copying the operands.
 _LONG_ROW = 1024
@@ -81,7 +82,10 @@ class NumpyEngine:
 
 
 class CEngine:
-    """Computes with `PREFIX_KIND_packed` and `PREFIX_KIND_arrays` of a loaded library (see `compiler.kernel_cdef`)."""
+    """Computes with `PREFIX_KIND_packed` and `PREFIX_KIND_arrays` of a loaded library (see `compiler.kernel_cdef`).
+
+    Those of a long formula take a workspace too, as large as `PREFIX_KIND_packed_workspace` says.
+    """
 
     backend = "c"
 
@@ -95,6 +99,17 @@ class CEngine:
         self._item = ffi.sizeof(self._real)
         self._pointers = ffi.typeof(ffi.getctype(self._pointer, "[]"))
         self._strides = ffi.typeof("ptrdiff_t[]")
+        if len(ffi.typeof(self._packed).args) == 3:
+            self._take_workspace(f"{prefix}_{kind}")
+
+    def _take_workspace(self, function: str) -> None:
+        """Calls pass this thread's workspace behind their other arguments."""
+        dtype = np.dtype(np.float64 if self._item == 8 else np.float32)
+        workspaces = Workspaces(self._ffi, self._pointer, dtype)
+        size: int = getattr(self._library, f"{function}_packed_workspace")()
+        packed, arrays = self._packed, self._arrays
+        self._packed = lambda *arguments: packed(*arguments, workspaces.of_thread(size))
+        self._arrays = lambda *arguments: arrays(*arguments, workspaces.of_thread(size))
 
     def point_function(self, spec: KernelSpec) -> Callable[[Sequence[float]], Iterable[float]]:
         """One C call on a fresh result buffer, which iterates; cffi makes the input buffer on the C stack."""

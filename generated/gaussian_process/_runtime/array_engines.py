@@ -10,7 +10,6 @@ The module is copied verbatim into generated packages, so it imports nothing of 
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from threading import local
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,11 +17,7 @@ import numpy as np
 from .arrays import Array, Shape, rounded
 from .blas import gemm_address
 from .spec import KernelError, KernelSpec
-
-# Workspace that a thread keeps between calls, in bytes; a larger one is allocated for the call, and given back.
-_KEPT = 1 << 24
-_LINE = 64  # workspaces start at a cache line
-_LARGEST = (1 << 62) - 1  # bytes; counts of numbers beyond it mean "more than there is"
+from .workspace import Workspaces
 
 Operand = float | Array
 
@@ -128,41 +123,15 @@ class CArrayEngine:
         arguments = ffi.typeof(self.packed).args
         self.pointer, self._gemm = arguments[3], arguments[4]
         self.null = ffi.NULL
-        self._local = _Held()
+        self.workspaces = Workspaces(ffi, self.pointer, self.dtype)
 
     def prepare(self, sizes: tuple[int, ...], shapes: Sequence[Shape]) -> "_CCall":
         """See `ArrayEngine`. Raises MemoryError for sizes whose workspace is beyond every memory."""
         ffi = self.ffi
         packed_sizes = ffi.new("size_t[]", sizes) if sizes else ffi.NULL
-        numbers = int(self._workspace(packed_sizes))
-        if numbers > _LARGEST // self.dtype.itemsize:
-            raise MemoryError(f"{self.spec.name}: the intermediate arrays for these sizes are beyond every memory")
+        numbers = self.workspaces.checked(int(self._workspace(packed_sizes)), self.spec.name)
         gemm = ffi.cast(self._gemm, gemm_address(self.spec.dtype) if self.spec.blas else 0)
         return _CCall(self, packed_sizes, numbers, gemm, shapes)
-
-    def new_workspace(self, numbers: int) -> Any:
-        """A pointer to the first of so many numbers, which keeps the memory alive."""
-        item = self.dtype.itemsize
-        memory = np.empty(numbers + _LINE // item, self.dtype)
-        block = self.ffi.from_buffer(self.pointer, memory)
-        start = -int(self.ffi.cast("uintptr_t", block)) % _LINE // item
-        return self.ffi.from_buffer(self.pointer, memory[start:])
-
-    def workspace(self, numbers: int) -> Any:
-        """This thread's workspace. C uses it during a call alone, so any two calls of a thread can share it."""
-        size, held = self._local.held
-        if size < numbers:
-            if numbers * self.dtype.itemsize > _KEPT:
-                return self.new_workspace(numbers)
-            held = self.new_workspace(numbers)
-            self._local.held = (numbers, held)
-        return held
-
-
-class _Held(local):
-    """What a thread keeps: a workspace and its size."""
-
-    held: tuple[int, Any] = (0, None)
 
 
 class _CCall:
@@ -198,7 +167,7 @@ class _CCall:
         new, from_buffer, pointer = self._tools
         engine = self._engine
         sources = [new(pointer, o) if type(o) is float else from_buffer(pointer, o) for o in operands]
-        workspace = engine.workspace(self._numbers) if self._numbers else engine.null
+        workspace = engine.workspaces.of_thread(self._numbers) if self._numbers else engine.null
         # cffi makes the two arrays of pointers on the C stack.
         if engine.packed(self._sizes, sources, targets, workspace, self._gemm):
             raise KernelError(f"{engine.spec.name}: the compiled function failed")
@@ -209,7 +178,7 @@ class _CCall:
         ffi, numbers = self._engine.ffi, self._numbers
         pointers = ffi.typeof(ffi.getctype(pointer, "[]"))
         sources, targets = ([from_buffer(pointer, a) for a in arrays] for arrays in (operands, outputs))
-        workspace = self._engine.new_workspace(numbers) if numbers else self._engine.null
+        workspace = self._engine.workspaces.new(numbers) if numbers else self._engine.null
         return partial(
             self._engine.packed,
             self._sizes,

@@ -1,10 +1,15 @@
 # Copied unchanged from symdiff/runtime/__init__.py; the same in every generated package. Do not edit.
 """What a kernel needs at run time: standard library and NumPy, cffi when C is built or loaded.
 
-The modules listed in `MODULES` import each other relatively and nothing else of symdiff, so a generated package carries
-them as verbatim copies, side by side under these names.
+The modules import each other relatively and nothing else of symdiff, so a generated package carries them as verbatim
+copies, side by side under these names: `MODULES` always, `GROUPS` for traced functions, `TRAINING` with an update rule.
 """
 
 MODULES = (
     "array_engines", "array_kernel", "arrays", "blas", "compiler", "engines", "kernel", "library", "sizes", "spec",
+    "workspace",
+)  # fmt: skip
+GROUPS = ("group_kernel",)
+TRAINING = (
+    "c_train", "checkpoint", "interrupt", "train_data", "train_engines", "train_package", "training",
 )  # fmt: skip

@@ -29,7 +29,8 @@ class KernelSpec:
     Not `array`: every input and output is a scalar mapped over broadcast arrays. `array`: inputs have the `shapes` of
     whole numbers and dimension names, `()` where not mentioned; the value has `value_shape`; a gradient has the shape
     of its input. `requirements` are pairs (terms, message): a call for whose sizes the terms sum to less than 0 is
-    refused with the message. `blas`: compiled code has matrix products, for which SciPy is looked up.
+    refused with the message. `blas`: compiled code has matrix products, for which SciPy is looked up. `grouped`: inputs
+    are arrays of scalars, of `shapes` of whole numbers, and may have leading axes, over which the function is mapped.
 
     Raises ValueError where these contradict each other.
     """
@@ -45,6 +46,7 @@ class KernelSpec:
     array: bool = False
     requirements: tuple[tuple[Terms, str], ...] = ()
     blas: bool = True
+    grouped: bool = False
 
     def __post_init__(self) -> None:
         if not self.inputs or len(set(self.inputs)) < len(self.inputs) or len(set(self.wrt)) < len(self.wrt):
@@ -53,7 +55,10 @@ class KernelSpec:
             raise ValueError("wrt, defaults and shapes name inputs of the kernel")
         if self.kind not in ("gradient", "value") or self.dtype not in ("float64", "float32"):
             raise ValueError(f"unknown kind {self.kind!r} or dtype {self.dtype!r}")
-        if not self.array and (self.value_shape or self.requirements or any(self.shapes.values())):
+        if self.grouped and (self.array or self.defaults or self.dimensions):
+            raise ValueError("a kernel of groups has shapes of whole numbers, and no defaults")
+        shaped = not self.grouped and any(self.shapes.values())
+        if not self.array and (self.value_shape or self.requirements or shaped):
             raise ValueError("a kernel that is not of arrays has no shapes")
         needed = {n for s in (*self.value_shape, *(terms for terms, _ in self.requirements)) for n in names_in(s)}
         if not needed <= set(self.dimensions):

@@ -238,26 +238,56 @@ def python_headers() -> Path | None:
 # Building
 
 
-def kernel_cdef(prefix: str, kinds: Sequence[str], dtype: str, *, array: bool = False) -> str:
-    """The C declarations of a formula's kernel functions, the same for every formula of scalars or of arrays."""
+def kernel_cdef(prefix: str, kinds: Sequence[str], dtype: str, *, array: bool = False, workspace: bool = False) -> str:
+    """The C declarations of a formula's kernel functions, the same for every formula of scalars or of arrays.
+
+    kinds: `value`, `gradient`, and `train` for training. workspace: a formula of scalars so long that its functions
+    take their workspace from the caller.
+    """
     real = {"float64": "double", "float32": "float"}[dtype]
+    training = _training_cdef(prefix, array=array) if "train" in kinds else ""
+    kinds = [kind for kind in kinds if kind != "train"]
     if array:
         gemm = (
             f"typedef void (*{prefix}_gemm)(const char *, const char *, const int *, const int *, const int *,\n"
             f"    const {real} *, const {real} *, const int *, const {real} *, const int *, const {real} *, {real} *,\n"
             "    const int *);\n"
         )
-        return gemm + "".join(
-            f"size_t {prefix}_{kind}_packed_workspace(const size_t *sizes);\n"
-            f"int {prefix}_{kind}_packed(const size_t *sizes, const {real} *const *in, {real} *const *out,\n"
-            f"    {real} *workspace, {prefix}_gemm gemm);\n"
+        return (
+            gemm
+            + "".join(
+                f"size_t {prefix}_{kind}_packed_workspace(const size_t *sizes);\n"
+                f"int {prefix}_{kind}_packed(const size_t *sizes, const {real} *const *in, {real} *const *out,\n"
+                f"    {real} *workspace, {prefix}_gemm gemm);\n"
+                for kind in kinds
+            )
+            + training
+        )
+    last = f", {real} *workspace" if workspace else ""
+    size = f"size_t {prefix}_{{}}_packed_workspace(void);\n" if workspace else ""
+    return (
+        "".join(
+            f"int {prefix}_{kind}_packed(const {real} *in, {real} *out{last});\n"
+            f"int {prefix}_{kind}_arrays(size_t n, const {real} *const *in, const ptrdiff_t *in_stride,\n"
+            f"    {real} *const *out, const ptrdiff_t *out_stride{last});\n" + size.format(kind)
             for kind in kinds
         )
-    return "".join(
-        f"int {prefix}_{kind}_packed(const {real} *in, {real} *out);\n"
-        f"int {prefix}_{kind}_arrays(size_t n, const {real} *const *in, const ptrdiff_t *in_stride,\n"
-        f"    {real} *const *out, const ptrdiff_t *out_stride);\n"
-        for kind in kinds
+        + training
+    )
+
+
+def _training_cdef(prefix: str, *, array: bool) -> str:
+    """The declarations of `PREFIX_train`; the header of the C file describes them."""
+    sizes, dimension, gemm = "const size_t *sizes; ", "int dimension; ", f"{prefix}_gemm gemm; "
+    if not array:
+        sizes = dimension = gemm = ""
+    return (
+        f"typedef struct {{ {sizes}const double *const *data; const int *axis; {dimension}size_t samples;\n"
+        "    size_t batch; double *theta; double *state; const double *settings; size_t before; const size_t *order;\n"
+        f"    size_t first; double *workspace; {gemm}const volatile int *stop; }} {prefix}_training;\n"
+        f"size_t {prefix}_train_workspace(const {prefix}_training *run);\n"
+        f"int {prefix}_train(const {prefix}_training *run, size_t updates, double *values, size_t *done,\n"
+        "    size_t *place);\n"
     )
 
 

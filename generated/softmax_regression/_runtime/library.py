@@ -42,7 +42,8 @@ class Source:
     """The C source of a package: `NAME.c` and `NAME.h` in `folder`, with `NAME_KIND_packed` and `NAME_KIND_arrays`.
 
     `module` is the dotted name that the package was imported under. `array`: a formula of arrays, whose functions are
-    `NAME_KIND_packed` and `NAME_KIND_packed_workspace`.
+    `NAME_KIND_packed` and `NAME_KIND_packed_workspace`. `workspace`: a long formula of scalars, whose functions take
+    their workspace from the caller.
     """
 
     folder: Path
@@ -51,11 +52,12 @@ class Source:
     kinds: tuple[str, ...]
     dtype: str
     array: bool = False
+    workspace: bool = False
 
     @property
     def cdef(self) -> str:
         """Declarations of the functions that a kernel calls."""
-        return compiler.kernel_cdef(self.name, self.kinds, self.dtype, array=self.array)
+        return compiler.kernel_cdef(self.name, self.kinds, self.dtype, array=self.array, workspace=self.workspace)
 
     def text(self) -> str:
         """The C file with its header written into it. Raises OSError where a file is missing."""

@@ -1,0 +1,198 @@
+# Copied unchanged from symdiff/runtime/checkpoint.py; the same in every generated package. Do not edit.
+"""The file that a training is kept in, always whole: the state before a write, or the one after it.
+
+A checkpoint is an NPZ file. It is written to a temporary file beside its place, flushed to the disk, and put in place
+in one step; then the folder is flushed. So whatever kills a process, and whenever, the file that has the name is one
+that was written to its end. What a killed process leaves is a temporary file, `.NAME.PROCESS-*.tmp`, which the next
+run removes.
+
+The module is copied verbatim into generated packages.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, Shape
+
+_FORMAT = "symdiff checkpoint 1"
+_ENTRIES = ("format", "identity", "digest", "theta", "state", "history", "partial", "updates")
+_LARGEST = 1 << 34  # bytes of a file that is read at all
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a checkpoint holds of a run: parameters (P,), states (S, P), values of whole epochs, the sum that belongs to
+    the epoch that is not whole, and the number of updates made.
+    """
+
+    theta: Array
+    state: Array
+    history: Array
+    partial: float
+    updates: int
+
+
+class Checkpoint:
+    """The file at `path`. `error` is raised for one that cannot be read, written or used, with what to do."""
+
+    def __init__(self, path: Path, error: type[Exception]) -> None:
+        self.path, self._error = path, error
+
+    def load(self, identity: Mapping[str, str], theta: Shape, state: Shape) -> Kept | None:
+        """What the file holds, None where it is not there; temporary files of killed processes are removed.
+
+        `identity` (name -> text) is compared with the one that was saved, and the error names what differs.
+        """
+        self._remove_leftovers()
+        try:
+            if self.path.is_file() and self.path.stat().st_size > _LARGEST:
+                raise self._damaged("it is too large")
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._error(f"cannot read the checkpoint {self.path}: {error.strerror or error}") from None
+        entries = self._entries(content)
+        self._compare(json.loads(str(entries["identity"])), identity)
+        kept = Kept(
+            entries["theta"],
+            entries["state"],
+            entries["history"],
+            float(entries["partial"]),
+            int(entries["updates"]),
+        )
+        if kept.theta.shape != theta or kept.state.shape != state or kept.history.ndim != 1 or kept.updates < 0:
+            raise self._damaged("its arrays have other shapes")
+        return kept
+
+    def save(self, identity: Mapping[str, str], kept: Kept) -> None:
+        """Put a new state in place of the old one."""
+        entries: dict[str, Any] = {
+            "format": np.array(_FORMAT),
+            "identity": np.array(json.dumps(dict(identity))),
+            "theta": kept.theta,
+            "state": kept.state,
+            "history": kept.history,
+            "partial": np.array(kept.partial),
+            "updates": np.array(kept.updates, np.int64),
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, **entries, digest=np.array(_digest(entries)))
+        try:
+            _replace(self.path, buffer.getvalue())
+        except OSError as error:
+            raise self._error(f"cannot write the checkpoint {self.path}: {error.strerror or error}") from None
+
+    def _entries(self, content: bytes) -> dict[str, Array]:
+        """The arrays of the file, which are those that were saved."""
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                entries = {name: arrays[name] for name in arrays.files}
+        except (ValueError, OSError, EOFError, KeyError, NotImplementedError, SyntaxError, zipfile.BadZipFile) as error:
+            raise self._damaged(str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+        except Exception as error:  # zlib and the parser of NPY headers have errors of their own
+            raise self._damaged(type(error).__name__) from None
+        if set(entries) != set(_ENTRIES) or str(entries["format"]) != _FORMAT:
+            raise self._damaged("it is no checkpoint of this version")
+        if str(entries.pop("digest")) != _digest(entries):
+            raise self._damaged("wrong checksum")
+        return entries
+
+    def _compare(self, saved: Mapping[str, str], identity: Mapping[str, str]) -> None:
+        different = [name for name in {**saved, **identity} if saved.get(name) != identity.get(name)]
+        if not different:
+            return
+        shown = []
+        for name in different[:5]:
+            there, here = saved.get(name, "none"), identity.get(name, "none")
+            short = max(len(there), len(here)) <= 24
+            shown.append(f"{name} ({there or 'none'} there, {here or 'none'} here)" if short else name)
+        more = f" and {len(different) - 5} more" if len(different) > 5 else ""
+        raise self._error(
+            f"the checkpoint {self.path} belongs to another training; different: {', '.join(shown)}{more}. "
+            "Name another file, or delete this one to start anew"
+        )
+
+    def _damaged(self, why: str) -> Exception:
+        return self._error(f"the checkpoint {self.path} is damaged ({why}); delete it to start anew")
+
+    def _remove_leftovers(self) -> None:
+        """Temporary files of processes that are not there any more."""
+        for file in self.path.parent.glob(".*.tmp"):
+            found = re.fullmatch(rf"\.{re.escape(self.path.name)}\.([0-9]+)-\w+\.tmp", file.name)
+            if found and not _is_running(int(found[1])):
+                with suppress(OSError):
+                    file.unlink()
+
+
+def _digest(entries: Mapping[str, Array]) -> str:
+    """sha256 over names, types, shapes and bytes."""
+    state = hashlib.sha256()
+    for name in sorted(entries):
+        array = np.ascontiguousarray(entries[name])
+        state.update(f"{name} {array.dtype.str} {np.shape(entries[name])}\n".encode())
+        state.update(array.tobytes())
+    return state.hexdigest()
+
+
+def _is_running(process: int) -> bool:
+    """Whether a process of that number is there, other than this one."""
+    if process == os.getpid():
+        return False
+    if os.name == "nt":  # there os.kill ends what it is to look for
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put a file with this content in the place of `path`, in one step. Raises OSError."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}-", suffix=".tmp", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+    _flush_folder(path.parent)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the new name last through a loss of power, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+__all__ = ["Checkpoint", "Kept"]

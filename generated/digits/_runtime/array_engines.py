@@ -1,0 +1,189 @@
+# Copied unchanged from symdiff/runtime/array_engines.py; the same in every generated package. Do not edit.
+"""The two ways a kernel of arrays computes: compiled C through cffi, and a Python function over NumPy arrays.
+
+An engine is asked once for every combination of sizes and gives an `ArrayCall`, which is called with operands in input
+order. It trusts them (`array_kernel.py` has checked them): a Python float, or a C-contiguous aligned array of the
+kernel's dtype and the right shape. Outputs to be filled are C-contiguous arrays too, apart from inputs and each other.
+
+The module is copied verbatim into generated packages, so it imports nothing of symdiff.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from .arrays import Array, Shape, rounded
+from .blas import gemm_address
+from .spec import KernelError, KernelSpec
+from .workspace import Workspaces
+
+Operand = float | Array
+
+
+class ArrayCall(Protocol):
+    """The computation for one combination of sizes; serves many threads."""
+
+    def compute(self, operands: Sequence[Operand]) -> list[Any]:
+        """New outputs: C-contiguous arrays that share nothing, Python floats for scalars."""
+
+    def fill(self, operands: Sequence[Operand], outputs: Sequence[Array]) -> None:
+        """The same into existing arrays."""
+
+    def bind(self, operands: Sequence[Array], outputs: Sequence[Array]) -> "partial[int]":
+        """`fill` as a call without arguments that returns 0; not to be called by two threads at once."""
+
+
+class ArrayEngine(Protocol):
+    """What a kernel of arrays needs from a backend."""
+
+    @property
+    def backend(self) -> str: ...
+
+    def prepare(self, sizes: tuple[int, ...], shapes: Sequence[Shape]) -> ArrayCall:
+        """The call for sizes in the order of `KernelSpec.dimensions`, and output shapes."""
+
+
+class NumpyArrayEngine:
+    """Computes with `function(*arrays) -> (value, g1, ...)`, or the bare value, in kernel order.
+
+    The function gets read-only C-contiguous arrays of the kernel's dtype and exact shapes, 0-d ones for scalars. Its
+    results may be those arrays themselves, views, and whatever broadcasts to the shape of the output.
+    """
+
+    backend = "numpy"
+
+    def __init__(self, function: Callable[..., Any], spec: KernelSpec) -> None:
+        self._function = function
+        self._dtype = np.dtype(spec.dtype)
+
+    def prepare(self, sizes: tuple[int, ...], shapes: Sequence[Shape]) -> "_NumpyCall":
+        """See `ArrayEngine`; the function sees the sizes in the shapes of its arguments."""
+        return _NumpyCall(self._function, self._dtype, shapes)
+
+
+class _NumpyCall:
+    def __init__(self, function: Callable[..., Any], dtype: np.dtype[Any], shapes: Sequence[Shape]) -> None:
+        self._function, self._dtype, self._shapes = function, dtype, shapes
+
+    def compute(self, operands: Sequence[Operand]) -> list[Any]:
+        outputs: list[Array] = []
+        for result, shape in zip(self._results(operands), self._shapes, strict=True):
+            if not self._is_new(result, shape) or any(result is other for other in outputs):
+                fresh = np.empty(shape, self._dtype)
+                np.copyto(fresh, result, casting="same_kind")
+                result = fresh
+            outputs.append(result)
+        return [output if shape else output.item() for output, shape in zip(outputs, self._shapes, strict=True)]
+
+    def _is_new(self, result: Any, shape: Shape) -> bool:
+        """Whether a result can be handed on: an array that owns its memory is none of the inputs, which are views."""
+        if type(result) is not np.ndarray or result.dtype != self._dtype or result.shape != shape:
+            return False
+        flags = result.flags
+        return flags.owndata and flags.c_contiguous and flags.writeable
+
+    def fill(self, operands: Sequence[Operand], outputs: Sequence[Array]) -> None:
+        for output, result in zip(outputs, self._results(operands), strict=True):
+            np.copyto(output, result, casting="same_kind")
+
+    def bind(self, operands: Sequence[Array], outputs: Sequence[Array]) -> "partial[int]":
+        return partial(self._refill, operands, outputs)
+
+    def _refill(self, operands: Sequence[Operand], outputs: Sequence[Array]) -> int:
+        self.fill(operands, outputs)
+        return 0
+
+    def _results(self, operands: Sequence[Operand]) -> tuple[Any, ...]:
+        arrays = []
+        for operand in operands:
+            view = rounded(operand, self._dtype) if isinstance(operand, float) else operand.view()
+            view.flags.writeable = False
+            arrays.append(view)
+        with np.errstate(all="ignore"):
+            results = self._function(*arrays)
+        return results if isinstance(results, tuple) else (results,)
+
+
+class CArrayEngine:
+    """Computes with `PREFIX_KIND_packed` and `PREFIX_KIND_packed_workspace` of a loaded library.
+
+    `compiler.kernel_cdef(..., array=True)` declares them. Matrix products go through SciPy's BLAS where SciPy is
+    installed, which is looked up with the first call.
+    """
+
+    backend = "c"
+
+    def __init__(self, ffi: Any, lib: Any, prefix: str, spec: KernelSpec) -> None:
+        self.spec, self.dtype, self.ffi = spec, np.dtype(spec.dtype), ffi
+        self.packed = getattr(lib, f"{prefix}_{spec.kind}_packed")
+        self._library = lib  # keeps a dlopened library open
+        self._workspace = getattr(lib, f"{prefix}_{spec.kind}_packed_workspace")
+        arguments = ffi.typeof(self.packed).args
+        self.pointer, self._gemm = arguments[3], arguments[4]
+        self.null = ffi.NULL
+        self.workspaces = Workspaces(ffi, self.pointer, self.dtype)
+
+    def prepare(self, sizes: tuple[int, ...], shapes: Sequence[Shape]) -> "_CCall":
+        """See `ArrayEngine`. Raises MemoryError for sizes whose workspace is beyond every memory."""
+        ffi = self.ffi
+        packed_sizes = ffi.new("size_t[]", sizes) if sizes else ffi.NULL
+        numbers = self.workspaces.checked(int(self._workspace(packed_sizes)), self.spec.name)
+        gemm = ffi.cast(self._gemm, gemm_address(self.spec.dtype) if self.spec.blas else 0)
+        return _CCall(self, packed_sizes, numbers, gemm, shapes)
+
+
+class _CCall:
+    def __init__(self, engine: CArrayEngine, sizes: Any, numbers: int, gemm: Any, shapes: Sequence[Shape]) -> None:
+        self._engine, self._sizes, self._numbers, self._gemm, self._shapes = engine, sizes, numbers, gemm, shapes
+        self._scalars = [place for place, shape in enumerate(shapes) if not shape]
+        # Every attribute looked up in a call costs as much as the arithmetic of a small formula.
+        self._tools = (engine.ffi.new, engine.ffi.from_buffer, engine.pointer)
+
+    def compute(self, operands: Sequence[Operand]) -> list[Any]:
+        new, from_buffer, pointer = self._tools
+        empty, dtype = np.empty, self._engine.dtype
+        outputs: list[Any] = []
+        targets: list[Any] = []
+        for shape in self._shapes:
+            if shape:
+                output = empty(shape, dtype)
+                targets.append(from_buffer(pointer, output))
+            else:
+                output = new(pointer)
+                targets.append(output)
+            outputs.append(output)
+        self._run(operands, targets)
+        for place in self._scalars:
+            outputs[place] = outputs[place][0]
+        return outputs
+
+    def fill(self, operands: Sequence[Operand], outputs: Sequence[Array]) -> None:
+        _, from_buffer, pointer = self._tools
+        self._run(operands, [from_buffer(pointer, output) for output in outputs])
+
+    def _run(self, operands: Sequence[Operand], targets: list[Any]) -> None:
+        new, from_buffer, pointer = self._tools
+        engine = self._engine
+        sources = [new(pointer, o) if type(o) is float else from_buffer(pointer, o) for o in operands]
+        workspace = engine.workspaces.of_thread(self._numbers) if self._numbers else engine.null
+        # cffi makes the two arrays of pointers on the C stack.
+        if engine.packed(self._sizes, sources, targets, workspace, self._gemm):
+            raise KernelError(f"{engine.spec.name}: the compiled function failed")
+
+    def bind(self, operands: Sequence[Array], outputs: Sequence[Array]) -> "partial[int]":
+        """The C function itself with its pointers. The arrays must outlive it: C holds addresses only."""
+        _, from_buffer, pointer = self._tools
+        ffi, numbers = self._engine.ffi, self._numbers
+        pointers = ffi.typeof(ffi.getctype(pointer, "[]"))
+        sources, targets = ([from_buffer(pointer, a) for a in arrays] for arrays in (operands, outputs))
+        workspace = self._engine.workspaces.new(numbers) if numbers else self._engine.null
+        return partial(
+            self._engine.packed,
+            self._sizes,
+            ffi.new(pointers, sources),
+            ffi.new(pointers, targets),
+            workspace,
+            self._gemm,
+        )

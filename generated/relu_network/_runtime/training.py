@@ -1,0 +1,423 @@
+# Copied unchanged from symdiff/runtime/training.py; the same in every generated package. Do not edit.
+"""Training: epochs of mini-batches, a history, checkpoints, and an end that is orderly whatever happens.
+
+    epoch e visits the samples in the order of numpy's default_rng([seed, e]).permutation(samples), or as they lie;
+    update b of an epoch takes samples b*batch to (b + 1)*batch of that order, the last one what is left.
+
+So the order of an epoch depends on the seed and its number alone, and a run that goes on from a checkpoint needs no
+state of a generator. An engine makes the updates (`train_engines.py`); `Trainer` hands it chunks of them that take a
+fraction of a second, between which it looks at Ctrl-C, checkpoints and progress. How a run is cut into chunks changes
+no bit of the result.
+
+The module is copied verbatim into generated packages.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import inf, isfinite
+from operator import index
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array
+from .checkpoint import Checkpoint, Kept
+from .interrupt import Interrupt
+from .train_data import Errors, TrainerSpec, check_batches, problem_of
+from .train_engines import Outcome, Problem, Run, TrainEngine
+
+_CHUNK = 0.15  # seconds that a chunk of updates is to take
+_GROWTH = 8  # a chunk is at most so many times as long as the one before
+_MOST = 1 << 20  # updates of a chunk, at most
+_INDICES = 1 << 22  # samples in the orders of a chunk, at most, unless one epoch has more
+
+Progress = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class History:
+    """The value in every whole epoch: the mean over its updates, each before it, weighted by their samples."""
+
+    value: Array
+
+    @property
+    def epoch(self) -> Array:
+        """Numbers of the epochs, from 0."""
+        return np.arange(len(self.value))
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training gave.
+
+    parameters   parameter -> number or new array
+    history      values of the whole epochs
+    value        the last of them; of the updates that were made, where the first epoch is not whole; nan without any
+    updates      number of updates made, over all sessions of the run
+    interrupted  whether Ctrl-C was pressed, which ends a run before its last epoch
+    states       state of the rule -> parameter -> number or new array
+    backend      `c` or `numpy`
+    """
+
+    parameters: dict[str, Any]
+    history: History
+    value: float
+    updates: int
+    interrupted: bool
+    states: dict[str, dict[str, Any]]
+    backend: str
+
+    def __repr__(self) -> str:
+        state = ", interrupted" if self.interrupted else ""
+        return f"<training of {len(self.history)} epochs, {self.updates} updates, value {self.value:.6g}{state}>"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the updates of a run follow from their number."""
+
+    samples: int
+    batch: int
+    epochs: int
+    seed: int
+    shuffle: bool
+
+    @property
+    def per_epoch(self) -> int:
+        """Updates of an epoch."""
+        return -(-self.samples // self.batch)
+
+    @property
+    def total(self) -> int:
+        """Updates of the run."""
+        return self.epochs * self.per_epoch
+
+    def order(self, epoch: int) -> Array:
+        """The order in which an epoch visits the samples."""
+        order: Array = np.random.default_rng([self.seed, epoch]).permutation(self.samples)
+        return order.astype(np.intp, copy=False)
+
+    def weights(self) -> Array:
+        """Samples of each update of an epoch, (per_epoch,) float64."""
+        weights = np.full(self.per_epoch, float(self.batch))
+        weights[-1] = self.samples - (self.per_epoch - 1) * self.batch
+        return weights
+
+
+class Trainer:
+    """A compiled training: `trainer.train(data, start, epochs=100)`, any number of times.
+
+    It holds no state of a run, so several threads may train with it at once.
+    """
+
+    def __init__(self, spec: TrainerSpec, engine: TrainEngine, errors: Errors | None = None) -> None:
+        self.spec, self.engine, self.backend = spec, engine, engine.backend
+        self._errors = errors or Errors()
+
+    def train(
+        self,
+        data: Mapping[str, Any] | None = None,
+        start: Mapping[str, Any] | None = None,
+        *,
+        epochs: int,
+        batch: int | None = None,
+        seed: int = 0,
+        shuffle: bool | None = None,
+        samples: str | None = None,
+        settings: Mapping[str, float] | None = None,
+        checkpoint: str | Path | None = None,
+        every: float = 5.0,
+        progress: Progress | None = None,
+    ) -> Training:
+        """Minimise the value over the data, from `start`.
+
+        data        every input that is not trained: of its declared shape, or with one more axis in front, along which
+                    there are samples as points; then the mean over the points is minimised
+        start       every parameter; what is missing takes the formula's default
+        epochs      how often all samples are visited, from 1
+        batch       samples of an update; all of them by default
+        seed        whole number from 0, decides the order of the samples
+        shuffle     whether each epoch has an order of its own; by default if `batch` is smaller than the data
+        samples     dimension along which the samples lie; by default the only one that data have and no parameter has
+        settings    other numbers for settings of the update rule, by name
+        checkpoint  file that the run is kept in and goes on from
+        every       seconds between checkpoints; 0: as often as possible
+        progress    is called with (whole epochs, epochs, value of the last whole epoch) several times a second
+
+        The caller's arrays stay as they are. Ctrl-C ends the run in an orderly way within a second, with its state in
+        the checkpoint and `interrupted` set in the result; the next one raises KeyboardInterrupt. It is looked for
+        where this is called in the main thread.
+
+        Raises the classes of `Errors`: for arguments, shapes, a number that is not finite (everything before that
+        update is in the error's `training`), and a checkpoint that is damaged or of another run.
+        """
+        spec = self._set(settings or {})
+        problem = problem_of(spec, data or {}, start or {}, samples, self._errors)
+        plan = self._plan(problem, epochs, batch, seed, shuffle)
+        if not (isinstance(every, int | float) and every >= 0):
+            raise self._errors.usage(f"every: expected seconds from 0, got {every!r}")
+        session = _Session(spec, self.engine, self._errors, problem, plan)
+        file = None if checkpoint is None else Checkpoint(Path(checkpoint), self._errors.checkpoint)
+        if file is not None:
+            session.keep_in(file, float(every))
+        with Interrupt() as interrupt:
+            session.run(interrupt, progress)
+        return session.result()
+
+    def value(
+        self,
+        data: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        samples: str | None = None,
+    ) -> float:
+        """The value over all of the data, which may be others than those of a training. Raises as `train` does."""
+        problem = problem_of(self.spec, data or {}, parameters or {}, samples, self._errors)
+        check_batches(self.spec, problem, problem.samples, self._errors)
+        values = np.empty(1)
+        # of an update whose result nobody sees
+        self.engine.bind(problem).advance(None, problem.samples, 0, 0, values)
+        return float(values[0])
+
+    def _set(self, settings: Mapping[str, float]) -> TrainerSpec:
+        """The spec with other settings."""
+        known = dict(self.spec.settings)
+        for name, number in settings.items():
+            if name not in known:
+                raise self._errors.usage(f"settings: the rule has {', '.join(known) or 'none'}, not {name!r}")
+            if not isinstance(number, int | float) or not isfinite(number):
+                raise self._errors.usage(f"settings: '{name}' needs a finite number, got {number!r}")
+            known[name] = float(number)
+        return replace(self.spec, settings=tuple(known.items()))
+
+    def _plan(self, problem: Problem, epochs: Any, batch: Any, seed: Any, shuffle: bool | None) -> Plan:
+        usage = self._errors.usage
+        epochs = _whole("epochs", epochs, 1, usage)
+        seed = _whole("seed", seed, 0, usage)
+        sampled = problem.points or problem.dimension is not None
+        if batch is None:
+            batch = problem.samples
+        elif not sampled:
+            raise usage(
+                "batch: the data have no axis of samples; name it with samples='n', or give data with one more axis "
+                "in front than declared"
+            )
+        else:
+            batch = min(_whole("batch", batch, 1, usage), problem.samples)
+        if shuffle is None:
+            shuffle = batch < problem.samples
+        check_batches(self.spec, problem, batch, self._errors)
+        return Plan(problem.samples, batch, epochs, seed, bool(shuffle) and problem.samples > 1)
+
+
+def _whole(name: str, value: Any, least: int, usage: type[Exception]) -> int:
+    try:
+        number = index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise usage(f"{name}: expected a whole number from {least}, got {value!r}")
+    return number
+
+
+class _Session:
+    """One run: the engine's memory, and what has been made so far."""
+
+    def __init__(self, spec: TrainerSpec, engine: TrainEngine, errors: Errors, problem: Problem, plan: Plan) -> None:
+        self._spec, self._engine, self._errors, self._problem, self._plan = spec, engine, errors, problem, plan
+        self._identity: dict[str, str] = {}
+        self._file: Checkpoint | None = None
+        self._every, self._saved, self._kept = 0.0, 0.0, -1
+        self._weights = plan.weights()
+        self._row: tuple[int, Array] | None = None  # an epoch and its order
+        self.history: list[float] = []
+        self.partial = 0.0  # of the epoch that is not whole: its values so far, times their samples
+        self.updates = 0
+        self.interrupted = False
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    def run(self, interrupt: Interrupt, progress: Progress | None) -> None:
+        """Make the updates that are missing.
+
+        An exception out of the engine (the second Ctrl-C) may leave an update half made, and is not saved.
+        """
+        engine, plan = self._engine.bind(self._problem), self._plan
+        size, told = 1, len(self.history)
+        while self.updates < plan.total and not interrupt.wanted:
+            size = self._fitting(size)
+            began = time.perf_counter()
+            outcome, values = self._chunk(engine, size)
+            took = max(time.perf_counter() - began, 1e-9)
+            size = max(1, min(int(size * _CHUNK / took), size * _GROWTH))
+            if outcome.fault is not None:
+                self._save()
+                raise self._diverged(outcome, float(values[outcome.done]))
+            if time.monotonic() - self._saved >= self._every:
+                self._save()
+            if progress is not None and len(self.history) > told:
+                told = len(self.history)
+                progress(told, plan.epochs, self.history[-1])
+        self.interrupted = interrupt.wanted
+        self._save()
+
+    def _fitting(self, size: int) -> int:
+        """A number of updates to make now: `size`, or less."""
+        plan = self._plan
+        size = min(size, plan.total - self.updates, _MOST)
+        if plan.shuffle:
+            rows = max(1, _INDICES // plan.samples)
+            size = min(size, rows * plan.per_epoch - self.updates % plan.per_epoch)
+        return size
+
+    def _chunk(self, engine: Run, size: int) -> tuple[Outcome, Array]:
+        """So many updates, or as many as go well; with their values."""
+        plan = self._plan
+        epoch, first = divmod(self.updates, plan.per_epoch)
+        last = (self.updates + size - 1) // plan.per_epoch
+        values = np.empty(size)
+        outcome = engine.advance(self._order(epoch, last), plan.batch, first, self.updates, values)
+        self._account(values[: outcome.done], first)
+        self.updates += outcome.done
+        return outcome, values
+
+    def _order(self, epoch: int, last: int) -> Array | None:
+        """The orders of these epochs, one a row."""
+        if not self._plan.shuffle:
+            return None
+        if epoch == last:  # an epoch of many chunks is put in order once
+            if self._row is None or self._row[0] != epoch:
+                self._row = epoch, self._plan.order(epoch)[None, :]
+            return self._row[1]
+        return np.stack([self._plan.order(each) for each in range(epoch, last + 1)])
+
+    def _account(self, values: Array, first: int) -> None:
+        """Take the values of updates into the history; the first of them is update `first` of its epoch.
+
+        Sums run from the first update of an epoch to its last, however the run is cut into chunks.
+        """
+        per_epoch, samples = self._plan.per_epoch, self._plan.samples
+        if per_epoch == 1:
+            self.history.extend(values.tolist())
+            return
+        head = values[: per_epoch - first]
+        self.partial = _sum(self.partial, head * self._weights[first : first + len(head)])
+        if first + len(head) < per_epoch:
+            return
+        self.history.append(self.partial / samples)
+        whole, rest = divmod(len(values) - len(head), per_epoch)
+        middle = values[len(head) : len(head) + whole * per_epoch].reshape(whole, per_epoch) * self._weights
+        # + 0.0: the sums of other epochs start at 0.0, which makes 0.0 of -0.0
+        self.history.extend(((np.cumsum(middle, axis=1)[:, -1] + 0.0) / samples).tolist())
+        self.partial = _sum(0.0, values[len(values) - rest :] * self._weights[:rest])
+
+    # -- results -----------------------------------------------------------------------------------------------------
+
+    def result(self) -> Training:
+        """What has been made so far."""
+        problem, spec = self._problem, self._spec
+        value = self.history[-1] if self.history else float("nan")
+        if not self.history and self.updates:
+            value = self.partial / float(np.sum(self._weights[: self.updates]))
+        return Training(
+            parameters=self._split(problem.theta),
+            history=History(np.array(self.history)),
+            value=value,
+            updates=self.updates,
+            interrupted=self.interrupted,
+            states={name: self._split(row) for name, row in zip(spec.states, problem.state, strict=True)},
+            backend=self._engine.backend,
+        )
+
+    def _split(self, vector: Array) -> dict[str, Any]:
+        parts = self._problem.places.items()
+        return {n: vector[p].reshape(shape).copy() if shape else float(vector[p.start]) for n, (p, shape) in parts}
+
+    def _diverged(self, outcome: Outcome, value: float) -> Exception:
+        epoch = self.updates // self._plan.per_epoch
+        what = {
+            "value": f"the value is {value}",
+            "gradient": f"the derivative of the value by {self._element(outcome.place)} is not finite",
+            "state": f"a state of the rule for {self._element(outcome.place)} is not finite",
+            "parameter": f"{self._element(outcome.place)} is not finite after the update",
+        }[str(outcome.fault)]
+        settings = ", ".join(f"{name} = {number:.6g}" for name, number in self._spec.settings)
+        remedy = f"a lower learning rate may help ({settings})" if settings else "take smaller steps"
+        if self.updates == 0:
+            remedy = f"that is the first update, so look at the data and the start; or {remedy}"
+        error = self._errors.divergence(
+            f"the training diverged in epoch {epoch} (from 0), update {self.updates + 1}: {what}; {remedy}"
+        )
+        error.training = self.result()  # type: ignore[attr-defined]  # `Errors` says that the class has it
+        return error
+
+    def _element(self, place: int) -> str:
+        """`W1[0, 2]` for a number of theta."""
+        for name, (part, shape) in self._problem.places.items():
+            if part.start <= place < part.stop:
+                where = ", ".join(str(int(i)) for i in np.unravel_index(place - part.start, shape)) if shape else ""
+                return f"{name}[{where}]" if where else name
+        raise AssertionError(f"no parameter at {place}")
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+
+    def keep_in(self, file: Checkpoint, every: float) -> None:
+        """Go on from the file where it is there; keep the run in it, every so many seconds."""
+        self._file, self._every, self._identity = file, every, self._identified()
+        self._saved = -inf  # the first one at once, so that a place that cannot be written is noticed
+        kept = file.load(self._identity, self._problem.theta.shape, self._problem.state.shape)
+        if kept is None:
+            return
+        whole = kept.updates // self._plan.per_epoch
+        if whole != len(kept.history):
+            raise self._errors.checkpoint(f"{file.path} is damaged: {whole} epochs, and {len(kept.history)} values")
+        if kept.updates > self._plan.total:
+            raise self._errors.checkpoint(
+                f"{file.path} holds {kept.updates / self._plan.per_epoch:.6g} epochs of this run, which is more than "
+                f"the {self._plan.epochs} asked for: ask for more, or name another file"
+            )
+        self._problem.theta[:], self._problem.state[:] = kept.theta, kept.state
+        self.history, self.partial, self.updates = kept.history.tolist(), kept.partial, kept.updates
+        self._kept = self.updates
+
+    def _save(self) -> None:
+        if self._file is None or self._kept == self.updates:
+            return
+        state = Kept(self._problem.theta, self._problem.state, np.array(self.history), self.partial, self.updates)
+        self._file.save(self._identity, state)
+        self._saved, self._kept = time.monotonic(), self.updates
+
+    def _identified(self) -> dict[str, str]:
+        """What must be the same for a run to go on, each with a name for messages."""
+        spec, plan, problem = self._spec, self._plan, self._problem
+        start = {name: problem.theta[part].reshape(shape) for name, (part, shape) in problem.places.items()}
+        return {
+            **spec.identity(),
+            **{f"setting {name}": repr(number) for name, number in spec.settings},
+            "parameters": ", ".join(problem.places),
+            "samples": f"{plan.samples} {'points' if problem.points else f'along {problem.dimension}'}",
+            "batch": str(plan.batch),
+            "shuffle": str(plan.shuffle),
+            "seed": str(plan.seed) if plan.shuffle else "",
+            **{f"data '{name}'": _digest(array) for name, array in problem.data.items()},
+            **{f"start '{name}'": _digest(array) for name, array in start.items()},
+        }
+
+
+def _sum(first: float, rest: Array) -> float:
+    """The sum from left to right."""
+    return float(np.cumsum(np.concatenate([[first], rest]))[-1])
+
+
+def _digest(array: Array) -> str:
+    """Shape and content of an array in a few letters."""
+    return f"{array.shape} {hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()[:32]}"
+
+
+__all__ = ["History", "Plan", "Progress", "Trainer", "Training"]

@@ -1,0 +1,86 @@
+"""Every op of the table as a function, over floats, symbols, Scalars and arrays of them: `symdiff.functions`.
+
+On floats a function gives the number that generated NumPy code computes, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from symdiff.ops import PUBLIC, TABLE
+from symdiff.programs.operand import Operand, apply
+from symdiff.programs.operand_arrays import OperandArray, array
+
+
+def _function(name: str) -> Callable[..., Any]:
+    op = PUBLIC[name]
+
+    def function(*args: Any) -> Any:
+        return apply(op, *args)
+
+    function.__name__ = function.__qualname__ = name
+    entry = TABLE[op]
+    operands = ", ".join(("x", "y", "z")[: entry.operands]) if op != "where" else "condition, x, y"
+    function.__doc__ = f"`{name}({operands})`: {entry.gate}, element by element.\n\n{entry.edges or entry.source}"
+    return function
+
+
+def named(x: Any, name: str) -> Any:
+    """`x` with a name of its own among the steps (or nodes); a plain number is given back as it is."""
+    return x.named(name) if isinstance(x, Operand) else x
+
+
+sin, cos, tan, asin, acos, atan = map(_function, ("sin", "cos", "tan", "asin", "acos", "atan"))
+sinh, cosh, tanh, asinh, acosh, atanh = map(_function, ("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"))
+exp, expm1, log, log1p, log2, log10 = map(_function, ("exp", "expm1", "log", "log1p", "log2", "log10"))
+sqrt, cbrt, pow, hypot, atan2, xlogy = map(_function, ("sqrt", "cbrt", "pow", "hypot", "atan2", "xlogy"))
+erf, erfc, gamma, lgamma, digamma = map(_function, ("erf", "erfc", "gamma", "lgamma", "digamma"))
+polygamma, sigmoid, softplus, relu, gelu = map(_function, ("polygamma", "sigmoid", "softplus", "relu", "gelu"))
+silu, abs, sign, maximum, minimum, where = map(_function, ("silu", "abs", "sign", "maximum", "minimum", "where"))
+
+__all__ = [
+    "OperandArray",
+    "abs",
+    "acos",
+    "acosh",
+    "array",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cbrt",
+    "cos",
+    "cosh",
+    "digamma",
+    "erf",
+    "erfc",
+    "exp",
+    "expm1",
+    "gamma",
+    "gelu",
+    "hypot",
+    "lgamma",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "maximum",
+    "minimum",
+    "named",
+    "polygamma",
+    "pow",
+    "relu",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
+    "sinh",
+    "softplus",
+    "sqrt",
+    "tan",
+    "tanh",
+    "where",
+    "xlogy",
+]  # fmt: skip
