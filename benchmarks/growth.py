@@ -126,10 +126,11 @@ class Report:
         """A line for every length, and the exponents of growth."""
         lines = ["# From a Python program to C: growth with its length", "", f"`{self.command}`", ""]
         lines += [f"- {name}: {fact}" for name, fact in self.machine.items()]
+        lines += ["- a recurrent program of scalars, traced, differentiated and written as C (value and gradient)"]
         lines += [
-            "- a recurrent program of scalars, traced, differentiated and written as C; each length in a process of"
+            "- each length in a process of its own, one run; processor seconds, so that other work does not count"
         ]
-        lines += ["  its own, one thread, one run; memory is the peak less what the process had before", ""]
+        lines += ["- memory is the peak over all stages less what the process had before", ""]
         lines += [line(["steps", *(f"{stage}, s" for stage in STAGES), "us per step", "KiB per step", "C, MB"])]
         lines += [line(["---:"] * (len(STAGES) + 4))]
         for each in self.lengths:

@@ -40,6 +40,7 @@ from symdiff.render.identity import identity
 from symdiff.render.package import package_files
 from symdiff.render.pdf import pdf
 from symdiff.render.python import load_module, python_module
+from symdiff.render.trace_views import StateView, TraceView
 from symdiff.rule import Rule, Update, instance, rule_of
 from symdiff.runtime.c_train import TrainSpec
 from symdiff.runtime.kernel import Kernel, KernelSpec
@@ -49,7 +50,7 @@ from symdiff.runtime.training import Trainer, Training
 from symdiff.shapes import Shape, shape_text
 from symdiff.tangent import tangent
 from symdiff.tape import Step, Tape
-from symdiff.trace import State, Trace, refuse_abstract
+from symdiff.trace import Trace, refuse_abstract
 from symdiff.verify import Report, verify
 from symdiff.verify.finite import finite_differences
 
@@ -440,55 +441,6 @@ def build_package(folder: Path) -> str:
 def doctor() -> list[tuple[str, str]]:
     """What this machine gives, as pairs of a name and a fact."""
     return [("symdiff", VERSION), *machine_facts()]
-
-
-class TraceView:
-    """A trace: print it, ask for the state `before` a step, or take it as plain lists with `json`."""
-
-    def __init__(self, numbers: Trace, data: FormulaData) -> None:
-        self.numbers, self._data = numbers, data
-
-    value = property(lambda self: self.numbers.value, doc="Value of the formula.")
-
-    @property
-    def gradient(self) -> dict[str, Any]:
-        """Derivative by each variable; of a traced function an array for each argument."""
-        return self._data.gathered(self.numbers.gradient)
-
-    def before(self, name: str) -> StateView:
-        """All adjoints just before `name` sends its own (complete) adjoint to its operands, with what is still
-        pending.
-        """
-        return StateView(self.numbers, self.numbers.before(name))
-
-    def json(self) -> dict[str, Any]:
-        """Lists `steps` and `reverse` (n, name, op, operands, value, adjoint, pending); non-finite numbers are
-        strings.
-        """
-        return trace_text.trace_dict(self.numbers)
-
-    def __str__(self) -> str:
-        return trace_text.trace_text(self.numbers)
-
-
-class StateView:
-    """The state before one reverse step: `adjoints` so far by variable, and `pending` contributions as text."""
-
-    def __init__(self, numbers: Trace, state: State) -> None:
-        self.numbers, self.state = numbers, state
-        self.name, self.adjoint, self.adjoints = state.name, state.adjoint, dict(state.adjoints)
-
-    @property
-    def pending(self) -> dict[str, list[str]]:
-        """Variable -> contributions that are still missing, in the order in which they will come."""
-        return {name: [trace_text.expression(step) for step in steps] for name, steps in self.state.pending.items()}
-
-    def json(self) -> dict[str, Any]:
-        """The state as plain dictionaries and numbers."""
-        return trace_text.state_dict(self.numbers, self.state)
-
-    def __str__(self) -> str:
-        return trace_text.state_text(self.numbers, self.state)
 
 
 def _dtype(dtype: Any) -> DType:

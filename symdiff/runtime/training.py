@@ -165,8 +165,7 @@ class Trainer:
         file = None if checkpoint is None else Checkpoint(Path(checkpoint), self._errors.checkpoint)
         if file is not None:
             session.keep_in(file, float(every))
-        with Interrupt() as interrupt:
-            session.run(interrupt, progress)
+        session.run(progress)
         return session.result()
 
     def value(
@@ -242,12 +241,19 @@ class _Session:
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
-    def run(self, interrupt: Interrupt, progress: Progress | None) -> None:
-        """Make the updates that are missing.
+    def run(self, progress: Progress | None) -> None:
+        """Make the updates that are missing, or those until Ctrl-C.
 
         An exception out of the engine (the second Ctrl-C) may leave an update half made, and is not saved.
         """
-        engine, plan = self._engine.bind(self._problem), self._plan
+        engine = self._engine.bind(self._problem)
+        with Interrupt(getattr(engine, "stop", None)) as interrupt:
+            self._updates(engine, interrupt, progress)
+            self.interrupted = interrupt.wanted
+            self._save()
+
+    def _updates(self, engine: Run, interrupt: Interrupt, progress: Progress | None) -> None:
+        plan = self._plan
         size, told = 1, len(self.history)
         while self.updates < plan.total and not interrupt.wanted:
             size = self._fitting(size)
@@ -263,8 +269,6 @@ class _Session:
             if progress is not None and len(self.history) > told:
                 told = len(self.history)
                 progress(told, plan.epochs, self.history[-1])
-        self.interrupted = interrupt.wanted
-        self._save()
 
     def _fitting(self, size: int) -> int:
         """A number of updates to make now: `size`, or less."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -402,6 +403,21 @@ def test_the_second_ctrl_c_raises(handler: Any) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         program(ROSENBROCK).train(start={"x": 0, "y": 0}, epochs=5, progress=pressed, backend="numpy")
+
+
+@pytest.mark.compiler
+def test_ctrl_c_does_not_wait_for_a_long_update() -> None:
+    """One update over two million points takes seconds, in C: it is given up in the middle, and nothing of it stays."""
+    terms = " + ".join(f"sin(a*x + {k})" for k in range(60))
+    program = symdiff.formula(f"x: const(); a: (); {terms}").gradient().update(optim.gradient_descent(eta=1e-9))
+    trainer = program.trainer("c")
+    before = signal.set_wakeup_fd(-1)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    made = trainer.train({"x": np.linspace(0, 1, 2_000_000)}, {"a": 1.0}, epochs=1)
+    timer.join()
+    assert made.interrupted and made.updates == 0 and made.parameters == {"a": 1.0}
+    assert signal.set_wakeup_fd(before) == -1
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
