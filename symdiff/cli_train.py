@@ -25,7 +25,7 @@ from symdiff.cli_options import (
     title_of,
     update_options,
 )
-from symdiff.errors import DivergenceError, SymdiffError
+from symdiff.errors import CheckpointError, DivergenceError, SymdiffError
 from symdiff.pipeline import Program, Trainer, Training
 
 _INIT = ("xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "zeros")
@@ -89,15 +89,17 @@ def train(
     began, failure = time.perf_counter(), None
     try:
         made = program.train(inputs, given, backend=backend, progress=True, **options)  # type: ignore[arg-type]  # as above
-    except DivergenceError as error:
+    except (DivergenceError, CheckpointError) as error:
+        if error.training is None:
+            raise
         made, failure = error.training, error
     took = time.perf_counter() - began
+    _write(made, output, history, plot, title_of(source))
     _show(trainer, made, inputs, given, options["samples"])
     click.echo(f"{took:.3g} s", err=True)
-    _write(made, output, history, plot, title_of(source))
     if failure is not None:
         message(str(failure))
-        context.exit(1)
+        context.exit(1 if isinstance(failure, DivergenceError) else 2)
     if made.interrupted:
         message("interrupted" + ("; the same command goes on" if options["checkpoint"] else ""))
         context.exit(130)
@@ -151,9 +153,16 @@ def _started(
 
 
 def _show(trainer: Trainer, made: Training, data: Mapping[str, Any], start: Mapping[str, Any], samples: Any) -> None:
-    """The value over all data at the start and at the end."""
-    rows = [("value at start", f"{trainer.value(data, start, samples=samples):.9g}")]
-    rows.append(("value at end", f"{trainer.value(data, made.parameters, samples=samples):.9g}"))
+    """The value over all data at the start and at the end.
+
+    What trains in batches may be too large to be worked out at once, or have an index outside of its array there.
+    """
+    try:
+        first, last = (trainer.value(data, at, samples=samples) for at in (start, made.parameters))
+        rows = [("value at start", f"{first:.9g}"), ("value at end", f"{last:.9g}")]
+    except (SymdiffError, MemoryError) as error:
+        message(f"the value over all data could not be worked out: {str(error) or 'not enough memory'}")
+        rows = [("value", f"{made.value:.9g} in the last epoch")]
     rows += [("epochs", str(len(made.history))), ("updates", str(made.updates)), ("backend", made.backend)]
     width = max(len(name) for name, _ in rows)
     for name, text in rows:

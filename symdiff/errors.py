@@ -70,7 +70,12 @@ class DivergenceError(SymdiffError):
 
 
 class CheckpointError(SymdiffError):
-    """A checkpoint cannot be read or written, is damaged, or belongs to another training."""
+    """A checkpoint cannot be read or written, is damaged, or belongs to another training.
+
+    `training` is what the run has made (a Training) where that could not be kept; None where it did not begin.
+    """
+
+    training: Any = None
 
 
 def _excerpt(text: str, start: int, at: int) -> str:

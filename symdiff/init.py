@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from operator import index
 from typing import Any, Literal
 
 import numpy as np
@@ -45,7 +46,7 @@ def gain(activation: str, slope: float = 0.01) -> float:
     3/4: the values that PyTorch recommends. Raises UnsupportedError for another activation.
     """
     if activation == "leaky_relu":
-        return math.sqrt(2.0 / (1.0 + slope**2))
+        return math.sqrt(2.0 / (1.0 + _number("slope", slope) ** 2))
     if activation not in _GAINS:
         known = (*_GAINS, "leaky_relu")
         raise UnsupportedError(
@@ -128,8 +129,8 @@ def zeros(shape: Iterable[int]) -> Array:
 
 
 def constant(shape: Iterable[int], value: float) -> Array:
-    """The same number everywhere."""
-    return np.full(_checked_shape(shape), float(value))
+    """The same finite number everywhere."""
+    return np.full(_checked_shape(shape), _number("value", value))
 
 
 def _uniform(
@@ -147,10 +148,12 @@ def _normal(
     return _checked_rng(rng).normal(0.0, _deviation(sizes, gain, fan, given), sizes)
 
 
-def _deviation(sizes: tuple[int, ...], gain: float, fan: Callable[[int, int], float], given: Fans | None) -> float:
-    if not math.isfinite(gain) or gain < 0:
+def _deviation(sizes: tuple[int, ...], gain: Any, fan: Callable[[int, int], float], given: Fans | None) -> float:
+    if isinstance(gain, str):
+        raise SymdiffError(f"gain: expected a number, got {quoted(gain)}; init.gain has those of activations")
+    if _number("gain", gain) < 0:
         raise SymdiffError(f"the gain must be a finite number that is not negative, not {gain}")
-    found = fans(sizes) if given is None else given
+    found = fans(sizes) if given is None else _checked_fans(given)
     if min(found) < 0 or (fan(*found) == 0 and 0 not in sizes):
         raise SymdiffError(f"fans of {found[0]} in and {found[1]} out: a weight with elements has at least one of each")
     return float(gain) / math.sqrt(fan(*found) or 1.0)
@@ -160,6 +163,25 @@ def _fan_of(mode: Mode) -> Callable[[int, int], float]:
     if mode not in ("fan_in", "fan_out"):
         raise SymdiffError(f"mode must be fan_in or fan_out, not {quoted(str(mode))}")
     return lambda n_in, n_out: n_in if mode == "fan_in" else n_out
+
+
+def _number(what: str, value: Any) -> float:
+    """A finite number of Python or NumPy."""
+    try:
+        if math.isfinite(value):
+            return float(value)
+    except (TypeError, OverflowError):
+        pass
+    got = "an integer beyond float64" if isinstance(value, int) else quoted(str(value))
+    raise SymdiffError(f"{what}: expected a finite number, got {got}")
+
+
+def _checked_fans(given: Any) -> Fans:
+    try:
+        fan_in, fan_out = (index(fan) for fan in given)
+    except (TypeError, ValueError):
+        raise SymdiffError(f"fans: expected two whole numbers (fan_in, fan_out), got {quoted(repr(given))}") from None
+    return fan_in, fan_out
 
 
 def _checked_rng(rng: Any) -> np.random.Generator:
@@ -173,8 +195,8 @@ def _checked_rng(rng: Any) -> np.random.Generator:
 
 def _checked_shape(shape: Any) -> tuple[int, ...]:
     try:
-        sizes = tuple(int(size) for size in (shape if isinstance(shape, Iterable) else (shape,)))
-    except (TypeError, ValueError):
+        sizes = tuple(index(size) for size in (shape if isinstance(shape, Iterable) else (shape,)))
+    except TypeError:
         raise SymdiffError(
             f"the shape {quoted(str(shape))} must hold whole numbers; run-time sizes are given by sizes="
         ) from None
@@ -261,7 +283,7 @@ def names() -> tuple[str, ...]:
 
 def _made(kind: str | float, shape: tuple[int, ...], rng: Any, own_fans: Fans, gain: float | None) -> Array:
     if not isinstance(kind, str):
-        return constant(shape, kind)
+        return np.full(shape, _number("weights or biases", kind))
     if kind == "zeros":
         return zeros(shape)
     if kind not in _RANDOM:

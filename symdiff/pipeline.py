@@ -93,13 +93,21 @@ def trace_function(
 
     shapes     of the arguments, in order: () a number, 3 or (3,) a vector, (2, 3) a matrix. An array arrives as a NumPy
                array of symbols, a number as a symbol; both have the functions of `symdiff.functions` as methods
-    names      of the arguments, where those of the signature will not do
+    names      of the arguments, where those of the signature will not do: all of them in order, or new names by old
+               ones, names={"sin": "s"}
     constants  names of arguments that are not differentiated
     limits     raise `steps` to accept more than 200,000 steps
 
+    The function is run this once and never again, so whatever else it uses is fixed in the formula from then on: random
+    draws, what it reads from a file, a global or `self`, the number of passes of a loop. What is to vary must be an
+    argument.
+
+    A vector counts as a bias for `symdiff.init.parameters`, which starts it at zero; give weights that are
+    vectors (of a single unit, say) their start by hand.
+
     What the function raises passes through. Raises UnsupportedError, with the line of the program, where it needs the
-    value of a symbol (an `if`, `math.exp`, an index), ShapeError where it does not return one number, and SymdiffError
-    for arguments that do not fit it.
+    value of a symbol (an `if`, `math.exp`, an index) or a function of NumPy for floats alone, ShapeError where it does
+    not return one number, and SymdiffError for arguments that do not fit it.
     """
     traced = recording.trace_function(function, shapes, names=names, constants=constants, limits=limits)
     return Formula(*traced)
@@ -189,8 +197,13 @@ class Program:
     def update(self, rule: Rule) -> Program:
         """The program with an update rule (`symdiff.optim`): it becomes part of the derivation and of the code.
 
-        Raises SymdiffError for a program without a gradient.
+        Raises SymdiffError for a program without a gradient, and for what is no rule.
         """
+        if not isinstance(rule, Rule):
+            raise SymdiffError(
+                f"update: expected a rule such as symdiff.optim.adam(), got {type(rule).__name__}; "
+                "symdiff.optim.named and symdiff.optim.rule make one of a name and of a text"
+            )
         if self.kind != "gradient":
             raise SymdiffError("an update rule needs a gradient: take one with .gradient()")
         return Program(self.data, self.primal, self.kind, self.wrt, rule)

@@ -95,7 +95,8 @@ class Rule:
             if name not in self.settings:
                 raise SymdiffError(f"{self.name} has no setting {quoted(name)}{nearest(name, self.settings)}")
             if not _is_finite(value):
-                raise SymdiffError(f"{self.name}: the setting '{name}' needs a finite number, and got {value!r}")
+                got = "an integer beyond float64" if isinstance(value, int) else quoted(str(value))
+                raise SymdiffError(f"{self.name}: the setting '{name}' needs a finite number, and got {got}")
         return replace(self, settings={name: float(values.get(name, old)) for name, old in self.settings.items()})
 
     @property
@@ -107,7 +108,7 @@ class Rule:
 def _is_finite(value: object) -> bool:
     try:
         return math.isfinite(value)  # type: ignore[arg-type]  # what is no number raises TypeError
-    except TypeError:
+    except (TypeError, OverflowError):
         return False
 
 
@@ -122,10 +123,10 @@ def rule_of(formula: FormulaData, name: str, source: str = "") -> Rule:
     `name` and `source` stand in generated files: SymdiffError for anything but plain ASCII text in them.
     """
     for text in (name, source):
-        if not _PLAIN.fullmatch(text):
+        if not isinstance(text, str) or not _PLAIN.fullmatch(text):
             raise SymdiffError(
-                f"cannot write {quoted(text)} into generated files: names and sources of update rules are of ASCII "
-                "letters, digits, spaces and _.,:;()&+/-"
+                f"cannot write {quoted(str(text))} into generated files: names and sources of update rules are of "
+                "ASCII letters, digits, spaces and _.,:;()&+/-"
             )
 
     def refuse(why: str) -> UnsupportedError:
@@ -135,6 +136,9 @@ def rule_of(formula: FormulaData, name: str, source: str = "") -> Rule:
     for needed in (PARAMETER, ADJOINT):
         if needed not in inputs:
             raise refuse(f"has no input {needed}: declare it (`{needed}: ()`)")
+    for known in (PARAMETER, ADJOINT, COUNT):
+        if known in inputs and inputs[known].default is not None:
+            raise refuse(f"gives '{known}' a value, which every update gives it anew; a setting needs another name")
     if formula.functions or any(given.shape for given in inputs.values()):
         raise refuse("is not elementwise: its inputs are scalars, and it applies to every element of a parameter")
     lines = tuple(Line(statement.name or "", _inlined(statement.expr, formula)) for statement in formula.statements)

@@ -86,7 +86,10 @@ class Trace:
             value = self._values[step.name] = _computable(self._evaluated(step.expr))
             if step.into is not None:
                 before = self._values.get(step.into)
-                value = self._values[step.into] = value if before is None else _computable(before + value)
+                if before is not None:
+                    with np.errstate(all="ignore"):  # as in the evaluation of a step: inf - inf is NaN
+                        value = _computable(before + value)
+                self._values[step.into] = value
             if step.role == ADJOINT:
                 self._send(step, _shown(value))
 

@@ -149,8 +149,8 @@ STAGES: list[tuple[str, str, str, str]] = [
     (
         "passes.cse",
         "shared part used before it is made",
-        "steps.extend(hoisted)\n        steps.append(replace(step, expr=expr))",
-        "steps.append(replace(step, expr=expr))\n        steps.extend(hoisted)",
+        "steps.extend(hoisted)\n        steps.append(step.over(expr))",
+        "steps.append(step.over(expr))\n        steps.extend(hoisted)",
     ),
     ("passes.cse", "nothing shared", "counts[original] > 1", "counts[original] > 10**9"),
     (

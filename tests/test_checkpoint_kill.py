@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -100,7 +101,7 @@ class _HalfWritten:
 
 
 STAGES = {
-    "before the temporary file": lambda patch: patch(checkpoint.tempfile, "mkstemp", _die),
+    "before the temporary file": lambda patch: patch(checkpoint.secrets, "token_hex", _die),
     "half of it written": lambda patch: patch(checkpoint, "open", _HalfWritten, raising=False),
     "before it is flushed": lambda patch: patch(checkpoint.os, "fsync", _die),
     "before it is put in place": lambda patch: patch(checkpoint.os, "replace", _die),
@@ -277,8 +278,87 @@ def test_other_files_are_no_checkpoints(trainer: Trainer, content: bytes, tmp_pa
 def test_a_place_that_cannot_be_written(trainer: Trainer, tmp_path: Path) -> None:
     with pytest.raises(symdiff.CheckpointError, match="cannot write"):
         run(trainer, 1, tmp_path / "missing" / "run.npz")
-    with pytest.raises(symdiff.CheckpointError, match="cannot read"):
+    with pytest.raises(symdiff.CheckpointError, match="a folder: name a file"):
         run(trainer, 1, tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and devices with a name")
+def test_what_is_no_regular_file_is_not_opened(trainer: Trainer, tmp_path: Path) -> None:
+    """Reading a pipe would wait forever, and a device may have no end."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for place in (tmp_path / "pipe", tmp_path / "link", Path("/dev/null")):
+        with pytest.raises(symdiff.CheckpointError, match="no regular file: name a file") as error:
+            run(trainer, 1, place)
+        assert error.value.training is None
+    assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes and links of POSIX")
+def test_links_lead_to_the_file_and_its_mode_stays(trainer: Trainer, tmp_path: Path) -> None:
+    place = tmp_path / "elsewhere" / "real.npz"
+    place.parent.mkdir()
+    link = tmp_path / "run.npz"
+    link.symlink_to(place)
+    run(trainer, 1, link)
+    before = os.umask(0o022)
+    try:
+        run(trainer, 2, tmp_path / "new.npz")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new.npz").stat().st_mode & 0o777 == 0o644
+    place.chmod(0o600)
+    assert bits(run(trainer, 3, link)) == bits(run(trainer, 3))
+    assert link.is_symlink() and place.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in place.parent.iterdir()] == ["real.npz"]
+
+
+def test_runs_that_share_a_file_do_not_disturb_each_other(trainer: Trainer, tmp_path: Path) -> None:
+    file, wrong = tmp_path / "run.npz", []
+    whole = bits(run(trainer, 6))
+
+    def work() -> None:
+        for _ in range(8):
+            try:
+                if bits(run(trainer, 6, file)) != whole:
+                    wrong.append("other bits")
+                file.unlink(missing_ok=True)  # so that the next run writes again
+            except Exception as error:
+                wrong.append(repr(error))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == [] and [path for path in tmp_path.iterdir() if path != file] == []
+
+
+def test_what_was_made_is_not_lost_with_a_checkpoint(
+    trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = 0
+
+    def full(self: Any, *_: Any) -> None:
+        nonlocal saved
+        saved += 1
+        if saved > 2:
+            raise symdiff.CheckpointError("no room")
+
+    monkeypatch.setattr(training, "_MOST", 3)
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", full)
+    with pytest.raises(symdiff.CheckpointError, match="no room") as error:
+        run(trainer, 2, tmp_path / "run.npz")
+    made = error.value.training
+    assert made.updates == 7 and len(made.history) == 0  # after 1 and 4 updates it went well
+    monkeypatch.undo()
+    monkeypatch.setattr(training, "_MOST", 3)
+    program = symdiff.formula("w: 2; sum(w**2)**8").gradient().update(optim.gradient_descent(1.0))
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", full)
+    saved = 1
+    with pytest.raises(symdiff.DivergenceError, match=r"the value is .*no room") as diverged:
+        program.train(start={"w": [1.5, 2]}, epochs=100, checkpoint=tmp_path / "q.npz", every=1e9, backend="numpy")
+    assert diverged.value.training.updates > 1
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(

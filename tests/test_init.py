@@ -285,6 +285,17 @@ def test_the_docstrings() -> None:
         (lambda: init.xavier_normal(("n", 3), _rng()), "whole numbers"),
         (lambda: init.xavier_normal((2, 3), _rng(), gain=math.nan), "finite"),
         (lambda: init.xavier_normal((2, 3), _rng(), fans=(0, 0)), "at least one"),
+        (lambda: init.he_normal((2, 3), _rng(), fans=3), "two whole numbers"),  # type: ignore[arg-type]
+        (lambda: init.he_normal((2, 3), _rng(), fans=(1, 2, 3)), "two whole numbers"),  # type: ignore[arg-type]
+        (lambda: init.he_normal((3.7, 2), _rng()), "whole numbers"),  # type: ignore[arg-type]
+        (lambda: init.xavier_uniform("35", _rng()), "whole numbers"),  # type: ignore[arg-type]
+        (lambda: init.xavier_uniform((2, 3), _rng(), gain="relu"), "init.gain"),  # type: ignore[arg-type]
+        (lambda: init.constant((2,), "x"), "finite number, got"),  # type: ignore[arg-type]
+        (lambda: init.constant((2,), "1"), "finite number, got"),  # type: ignore[arg-type]
+        (lambda: init.constant((2,), 10**400), "beyond float64"),
+        (lambda: init.gain("leaky_relu", math.nan), "slope"),
+        (lambda: init.parameters("W: 2; x: const(2); dot(W, x)", rng=_rng(), gain="relu"), "init.gain"),  # type: ignore[arg-type]
+        (lambda: init.parameters("W: 2; x: const(2); dot(W, x)", rng=_rng(), weights=None), "weights"),  # type: ignore[arg-type]
         (lambda: init.gain("relux"), "'relu'"),
         (lambda: init.parameters(_formula("v = sum(X @ A @ B)"), sizes={"d": 2}), "default_rng"),
         (lambda: init.parameters(_formula("v = sum(X @ A @ B)"), rng=_rng()), "sizes={'d': ...}"),

@@ -110,6 +110,9 @@ def test_pytorch_takes_the_same_steps(key: str) -> None:
         (OWN + "theta_new = theta - eta*sum(theta_bar)", "elementwise: sum"),
         (OWN + "phi: function\ntheta_new = theta - eta*phi(theta_bar)", "elementwise"),
         (OWN + "m: () = 3\nm_new = m + theta_bar\ntheta_new = theta - m_new", "start at 0"),
+        (OWN + "t: () = 5\ntheta_new = theta - t*theta_bar", "gives 't' a value"),
+        ("theta: () = 5\ntheta_bar: ()\ntheta_new = theta - theta_bar", "gives 'theta' a value"),
+        ("theta: ()\ntheta_bar: () = 5\ntheta_new = theta - theta_bar", "gives 'theta_bar' a value"),
     ],
 )
 def test_what_is_no_rule_is_refused_with_what_is_missing(text: str, says: str) -> None:
@@ -117,8 +120,8 @@ def test_what_is_no_rule_is_refused_with_what_is_missing(text: str, says: str) -
         optim.rule(text, "mine")
 
 
-@pytest.mark.parametrize("text", ['a """', "a */ b", "a\nb", "Kr\u00f6ger", "back\\slash", "%s{}"])
-def test_names_that_could_end_a_comment_are_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ['a """', "a */ b", "a\nb", "Kr\u00f6ger", "back\\slash", "%s{}", 5])
+def test_names_that_could_end_a_comment_are_refused(text: Any) -> None:
     for arguments in ((text,), ("mine", text)):
         with pytest.raises(SymdiffError, match="ASCII"):
             optim.rule(OWN + "theta_new = theta", *arguments)
@@ -130,7 +133,7 @@ def test_helpers_are_put_in() -> None:
     assert rule.common == ()
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), "fast", None])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), pytest.param(10**5000, id="huge"), "fast", None])
 def test_a_setting_is_a_finite_number(value: Any) -> None:
     with pytest.raises(SymdiffError, match="'eta' needs a finite number"):
         SHIPPED["gd"].set({"eta": value})

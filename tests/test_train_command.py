@@ -166,6 +166,42 @@ def test_divergence_is_exit_1_and_what_was_made_is_written() -> None:
     assert 1 < len(made) < 50 and rows(done)["epochs"] == str(len(made))
 
 
+def test_what_was_trained_is_written_though_the_whole_data_are_too_many() -> None:
+    """An index outside of its array for all samples at once, and not for a batch; arrays beyond every memory."""
+    line = "W: 10; x: const(n); y: const(n); sum((W[0:n]*x - y)**2)/n"
+    np.savez("points.npz", x=np.ones(40), y=np.ones(40), W=np.zeros(10))
+    common = ("--data", "points.npz", "--wrt", "W", "--batch", "5", "--epochs", "3", "--backend", "numpy")
+    done = run(line, *common, "-o", "out.npz", "--history", "h.csv")
+    assert done.exit_code == 0 and "value over all data could not be worked out" in done.stderr
+    assert "(n = 40)" in done.stderr and "Traceback" not in done.stderr
+    assert rows(done)["updates"] == "24" and "in the last epoch" in rows(done)["value"]
+    assert np.all(np.load("out.npz")["W"][:5] > 0.1) and len(Path("h.csv").read_text().splitlines()) == 4
+
+
+def test_too_little_memory_for_the_whole_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> float:
+        raise MemoryError
+
+    monkeypatch.setattr("symdiff.runtime.training.Trainer.value", refused)
+    done = run("x**2", "--start", "x=1", "--epochs", "2", "--backend", "numpy", "-o", "out.npz")
+    assert done.exit_code == 0 and "worked out: not enough memory" in done.stderr
+    assert float(np.load("out.npz")["x"]) == pytest.approx(0.64)
+
+
+def test_what_was_trained_is_written_though_its_checkpoint_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("symdiff.runtime.checkpoint.os.fsync", full)
+    options = ("--epochs", "2", "--backend", "numpy", "--checkpoint", "run.npz", "-o", "out.npz")
+    done = run("x**2", "--start", "x=1", *options)
+    assert done.exit_code == 2 and "cannot write the checkpoint" in done.stderr and "No space left" in done.stderr
+    assert float(np.load("out.npz")["x"]) == pytest.approx(0.8) and rows(done)["updates"] == "1"
+    Path("out.npz").unlink()
+    diverged = run("(x*1e150)**2 + x**4", "--start", "x=1e10", "--lr", "1", *options)
+    assert diverged.exit_code == 1 and "diverged" in diverged.stderr and Path("out.npz").exists()
+
+
 def test_a_checkpoint_goes_on() -> None:
     whole = run(*network("--epochs", "9", "--batch", "7", "-o", "whole.npz"))
     assert whole.exit_code == 0

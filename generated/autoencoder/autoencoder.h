@@ -111,7 +111,9 @@ typedef struct {
  *
  *     autoencoder_training run = {.data = data, .axis = axis, .dimension = -1,
  *         .samples = 100, .batch = 10, .theta = theta, .settings = settings};
- *     run.workspace = malloc(autoencoder_train_workspace(&run) * sizeof(double));
+ *     const size_t needed = autoencoder_train_workspace(&run);
+ *     if (needed == (size_t)-1 || (run.workspace = malloc(needed * sizeof(double))) == NULL)
+ *         return 1;
  *     status = autoencoder_train(&run, updates, values, &done, &place);
  *
  * Makes updates. Writes the value before each of them into values, and how many were made into *done. Returns
@@ -121,12 +123,15 @@ typedef struct {
  *   3  the derivative by number *place of theta is not finite
  *   4  the new state of number *place of theta is not finite
  *   5  the new number *place of theta is not finite
- *   6  the sizes do not fit, or an index of the formula lies outside of its array for the size of a batch
+ *   6  samples or batch is 0, or an epoch has no batch `first`
+ *      or samples cannot lie along the dimension, or an index of the formula lies outside of its array for the size of
+ *      a batch
  * Of an update that is not made nothing is written to theta and state.
  */
 int autoencoder_train(const autoencoder_training *run, size_t updates, double *values, size_t *done,
     size_t *place);
-/* Numbers in the workspace, for sizes, axis, dimension, samples and batch of *run; (size_t)-1: more than there is. */
+/* Numbers in the workspace, for sizes, axis, dimension, samples and batch of *run; (size_t)-1: more than there is, or
+   samples cannot lie along that dimension. */
 size_t autoencoder_train_workspace(const autoencoder_training *run);
 
 #ifdef __cplusplus

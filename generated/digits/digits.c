@@ -906,6 +906,12 @@ enum { SD_ARGUMENTS = 7, SD_PARAMETERS = 4, SD_STATES = 2 };
 static const int sd_learns[SD_ARGUMENTS] = {0, 0, 1, 1, 1, 1, 0};
 static const int sd_parameter[SD_PARAMETERS] = {2, 3, 4, 5};
 
+/* Whether samples can lie along the dimension that *run names; -1 names none. */
+static int sd_fits(const digits_training *run)
+{
+    return run->dimension < 0 || run->dimension == 0;
+}
+
 /* What the sizes decide. */
 struct sd_plan {
     size_t sizes[4]; /* of the dimensions, for the batch at hand */
@@ -1067,6 +1073,8 @@ size_t digits_train_workspace(const digits_training *run)
     struct sd_plan plan;
     size_t size;
 
+    if (!sd_fits(run))
+        return (size_t)-1;
     sd_plan(run, &plan);
     /* beside that the result of a batch, new parameters and new states */
     size = sd_plus(plan.work, sd_plus(1, sd_times(plan.numbers, 2 + SD_STATES)));
@@ -1076,22 +1084,21 @@ size_t digits_train_workspace(const digits_training *run)
 int digits_train(const digits_training *run, size_t updates, double *values, size_t *done,
     size_t *place)
 {
-    struct sd_plan plan;
     const size_t batch = run->batch < run->samples ? run->batch : run->samples;
     const size_t *rows = run->order;
     size_t start = run->first * batch;
-    double *result, *gradient, *theta, *state;
-    size_t numbers;
-
-    sd_plan(run, &plan);
-    numbers = plan.numbers;
-    /* the workspace: what the gradient needs, its result (value and gradient), new parameters and new states */
-    result = run->workspace + plan.work, gradient = result + 1;
-    theta = gradient + numbers, state = theta + numbers;
 
     *done = *place = 0;
-    if (batch == 0 || start >= run->samples)
+    if (batch == 0 || start >= run->samples || !sd_fits(run))
         return 6;
+
+    struct sd_plan plan;
+    sd_plan(run, &plan);
+    const size_t numbers = plan.numbers, work = plan.work;
+    /* the workspace: what the gradient needs, its result (value and gradient), new parameters and new states */
+    double *const result = run->workspace + work, *const gradient = result + 1;
+    double *const theta = gradient + numbers, *const state = theta + numbers;
+
     for (; *done < updates; ++*done) {
         const size_t left = run->samples - start, count = batch < left ? batch : left;
         const size_t *const chosen = rows == NULL ? NULL : rows + start;

@@ -116,7 +116,9 @@ typedef struct {
  *
  *     relu_network_rows_training run = {.sizes = sizes, .data = data, .axis = axis, .dimension = 0,
  *         .samples = 100, .batch = 10, .theta = theta, .settings = settings};
- *     run.workspace = malloc(relu_network_rows_train_workspace(&run) * sizeof(double));
+ *     const size_t needed = relu_network_rows_train_workspace(&run);
+ *     if (needed == (size_t)-1 || (run.workspace = malloc(needed * sizeof(double))) == NULL)
+ *         return 1;
  *     status = relu_network_rows_train(&run, updates, values, &done, &place);
  *
  * Makes updates. Writes the value before each of them into values, and how many were made into *done. Returns
@@ -126,12 +128,15 @@ typedef struct {
  *   3  the derivative by number *place of theta is not finite
  *   4  the new state of number *place of theta is not finite
  *   5  the new number *place of theta is not finite
- *   6  the sizes do not fit, or an index of the formula lies outside of its array for the size of a batch
+ *   6  samples or batch is 0, or an epoch has no batch `first`
+ *      or samples cannot lie along the dimension, or an index of the formula lies outside of its array for the size of
+ *      a batch
  * Of an update that is not made nothing is written to theta and state.
  */
 int relu_network_rows_train(const relu_network_rows_training *run, size_t updates, double *values, size_t *done,
     size_t *place);
-/* Numbers in the workspace, for sizes, axis, dimension, samples and batch of *run; (size_t)-1: more than there is. */
+/* Numbers in the workspace, for sizes, axis, dimension, samples and batch of *run; (size_t)-1: more than there is, or
+   samples cannot lie along that dimension. */
 size_t relu_network_rows_train_workspace(const relu_network_rows_training *run);
 
 #ifdef __cplusplus

@@ -10,10 +10,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import os
+import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -28,12 +31,60 @@ LOG_DIGITS = 9
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
-def options(module: str, argv: Sequence[str] | None, does: str) -> argparse.Namespace:
-    """The options that every example has: `small` (bool) and `output` (Path or None)."""
+def command(main: Callable[[], int]) -> NoReturn:
+    """Run an example as a command, and exit: with what `main` returns, or with one line on stderr.
+
+    Exit codes: 130 stopped by Ctrl-C; 141 nobody reads the output any more (`| head`), so not all was checked; 2 for
+    what stands in the way, such as a full disk.
+    """
+    try:
+        code = main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = _said("stopped by Ctrl-C", 130)
+    except BrokenPipeError:
+        # Python would complain again when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except (OSError, symdiff.SymdiffError) as error:
+        code = _said(f"error: {error}", 2)
+    raise SystemExit(code)
+
+
+def _said(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+def options(
+    module: str, argv: Sequence[str] | None, does: str, without: Mapping[str, str] | None = None
+) -> argparse.Namespace:
+    """The options that every example has: `small` (bool) and `output` (Path or None, a folder that can be written to).
+
+    `without` has parts that may be left out, with what they are: `--no-NAME` makes the option NAME false.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m symdiff.examples.{module}", description=does)
     parser.add_argument("--small", action="store_true", help="fewer steps: seconds, for the tests")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="write the log and the figure to DIR/NAME/")
-    return parser.parse_args(argv)
+    for part, what in (without or {}).items():
+        parser.add_argument(f"--no-{part}", dest=part, action="store_false", help=f"leave out {what}")
+    chosen = parser.parse_args(argv)
+    if chosen.output is not None:
+        folder = chosen.output / module
+        try:  # now, and not after minutes of work
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            parser.exit(2, f"{parser.prog}: error: -o: cannot write to the folder {folder}: {error.strerror}\n")
+    return chosen
+
+
+def whole(training: Any) -> Any:
+    """A training that came to its end; one that Ctrl-C stopped ends the example too."""
+    if training.interrupted:
+        raise KeyboardInterrupt
+    return training
 
 
 def optional(module: str) -> Any:
@@ -242,6 +293,7 @@ def _draw(path: Path, curves: Mapping[str, Any], title: str, ylabel: str) -> Non
 
 __all__ = [
     "Report",
+    "command",
     "decimals",
     "kernels",
     "largest_difference",
@@ -251,4 +303,5 @@ __all__ = [
     "relative",
     "section",
     "source",
+    "whole",
 ]

@@ -18,7 +18,7 @@ import numpy as np
 import symdiff
 from symdiff import init, optim
 from symdiff.examples import path
-from symdiff.examples._show import Report, optional, options, section, source
+from symdiff.examples._show import Report, command, optional, options, section, source, whole
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 POINTS, ETA, ONLINE_ETA = 40, 2.0, 0.5
@@ -130,7 +130,7 @@ def _train(report: Report, program: Any, X: Array, start: Mapping[str, Array], e
     report.say("By hand, with the lines of the derivation for all points at a time:\n")
     report.code(source(by_hand))
     report.say()
-    training = program.train({"x": X}, start=start, epochs=epochs)
+    training = whole(program.train({"x": X}, start=start, epochs=epochs))
     curves = {"symdiff": training.history.value, "by hand": by_hand(X, start, epochs)}
     torch = optional("torch")
     if torch is None:
@@ -148,7 +148,7 @@ def _online(report: Report, formula: Any, X: Array, start: Mapping[str, Array], 
     report.head(f"Point by point: {epochs} epochs of {POINTS} updates in shuffled order, eta = {ONLINE_ETA:g}")
     seed = 0
     program = formula.gradient().update(optim.gradient_descent(eta=ONLINE_ETA))
-    training = program.train({"x": X}, start=start, epochs=epochs, batch=1, seed=seed)
+    training = whole(program.train({"x": X}, start=start, epochs=epochs, batch=1, seed=seed))
     curves = {"symdiff": training.history.value}
 
     def batches(epoch: int) -> Any:
@@ -164,4 +164,4 @@ def _online(report: Report, formula: Any, X: Array, start: Mapping[str, Array], 
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

@@ -14,7 +14,7 @@ from typing import Any
 
 import symdiff
 from symdiff.examples import path
-from symdiff.examples._show import Report, kernels, options, relative
+from symdiff.examples._show import Report, command, kernels, options, relative
 
 POINT = {"w1": -3.0, "x1": -2.0, "w2": 2.0, "x2": -1.0}
 # Published numbers: (node, its gate, value), in the order of the steps.
@@ -114,4 +114,4 @@ def _gradient(report: Report, program: Any) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

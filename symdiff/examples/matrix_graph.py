@@ -15,7 +15,17 @@ import numpy as np
 
 import symdiff
 from symdiff.examples import path
-from symdiff.examples._show import Report, decimals, kernels, largest_difference, optional, options, relative, section
+from symdiff.examples._show import (
+    Report,
+    command,
+    decimals,
+    kernels,
+    largest_difference,
+    optional,
+    options,
+    relative,
+    section,
+)
 
 POINT = {"W": np.array([[1.0, 2, 3], [3, 1, 2], [2, 3, 1]]), "x": np.ones((3, 1))}
 VALUE = 2.985182602656016
@@ -112,4 +122,4 @@ def _range(array: Any) -> list[float]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

@@ -19,7 +19,7 @@ import numpy as np
 import symdiff
 from symdiff import init, optim
 from symdiff.examples import path
-from symdiff.examples._show import Report, largest_difference, optional, options, section, source
+from symdiff.examples._show import Report, command, largest_difference, optional, options, section, source, whole
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Named = Mapping[str, Array]
@@ -77,12 +77,12 @@ def _training(report: Report, torch: Any, columns: Any, data: Named, start: Name
     count = data["X"].shape[1]
     report.head(f"Training: {EPOCHS} epochs, all {count} samples, eta = {ETA:g}, from the same start")
     rule = optim.gradient_descent(eta=ETA)
-    training = columns.gradient(wrt=VARIABLES).update(rule).train(data, start=start, epochs=EPOCHS)
+    training = whole(columns.gradient(wrt=VARIABLES).update(rule).train(data, start=start, epochs=EPOCHS))
     curves = {"columns": training.history.value}
     # the same network with the samples as rows: everything is turned round
     rows = symdiff.formula(path("relu_network_rows")).gradient(wrt=VARIABLES).update(rule)
     turned = {"W1": start["W1"].T, "b1": start["b1"][:, 0], "w2": start["w2"][0], "b2": start["b2"][0, 0]}
-    by_row = rows.train({"X": data["X"].T, "t": data["t"][0]}, start=turned, epochs=EPOCHS)
+    by_row = whole(rows.train({"X": data["X"].T, "t": data["t"][0]}, start=turned, epochs=EPOCHS))
     curves["rows"] = by_row.history.value
     if torch is None:
         report.missing("torch", "the same training in PyTorch")
@@ -257,4 +257,4 @@ def _agree(report: Report, what: str, ours: Any, theirs: Any) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

@@ -9,16 +9,14 @@ trace of the formula, and in `symdiff.Scalar`, a number that remembers how it wa
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import symdiff
 from symdiff import Scalar, optim
 from symdiff.examples import path
-from symdiff.examples._show import Report, relative, source
+from symdiff.examples._show import Report, command, options, relative, source, whole
 from symdiff.examples.transformer import main as transformer
 
 POINT = {"x": 1.0, "y": 2.0}
@@ -31,7 +29,8 @@ LOWEST = 2.0 * math.sqrt(2.0) * math.exp(-0.1)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the example; returns the exit code, 0 where all checks hold."""
-    chosen = _options(argv)
+    left_out = {"transformer": "the Transformer"}
+    chosen = options("scalar_e", argv, "scalar reverse mode, step by step; a Transformer of scalars", left_out)
     report = Report("scalar_e", chosen.output)
     report.title("E. Scalar reverse mode, step by step")
     trace = symdiff.formula(path("scalar_e")).gradient().trace(POINT)
@@ -46,16 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         small = ["--small"] if chosen.small else []
         code |= transformer(small + ([] if chosen.output is None else ["-o", str(chosen.output)]))
     return code
-
-
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m symdiff.examples.scalar_e", description="scalar reverse mode, step by step"
-    )
-    parser.add_argument("--small", action="store_true", help="a shorter training of the Transformer, for the tests")
-    parser.add_argument("--no-transformer", dest="transformer", action="store_false", help="leave it out")
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="write the log and the figure to DIR/NAME/")
-    return parser.parse_args(argv)
 
 
 def _graph(report: Report, trace: Any) -> None:
@@ -187,7 +176,7 @@ def _descent(report: Report) -> None:
     report.say("\nThe same function traced, with the update rule theta_new = theta - eta*theta_bar in its code:\n")
     program = symdiff.trace_function(valley, (), ()).gradient().update(optim.gradient_descent(eta=ETA))
     report.code('program.train({}, start={"x": -1.0, "y": 0.5}, epochs=40)')
-    trained = program.train({}, start=START, epochs=STEPS)
+    trained = whole(program.train({}, start=START, epochs=STEPS))
     x, y = (Scalar(value, name) for name, value in START.items())
     values = descend(x, y)
     curves: dict[str, Any] = {"Scalar": values, "Program.train": trained.history.value}
@@ -209,4 +198,4 @@ def _descent(report: Report) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

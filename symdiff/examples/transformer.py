@@ -26,7 +26,7 @@ import numpy as np
 
 import symdiff
 from symdiff import init, optim
-from symdiff.examples._show import Report, options
+from symdiff.examples._show import Report, command, options, whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Vector = Sequence[Any]  # of numbers of any kind
@@ -315,9 +315,8 @@ def run(plan: Plan, report: Report) -> None:
     _compare_with_scalars(report, program, plan, weights, one_hot(learned[0], sizes))
     clock("compiled; the same text on symdiff.Scalar")
 
-    trained = program.train(
-        {"sentence": one_hot(learned, sizes)}, weights, epochs=plan.epochs, batch=plan.batch, seed=plan.seed
-    )
+    sentences = {"sentence": one_hot(learned, sizes)}
+    trained = whole(program.train(sentences, weights, epochs=plan.epochs, batch=plan.batch, seed=plan.seed))
     clock(f"{trained.updates} updates by Adam, with their compilation")
     report.head(f"Adam, eta = {plan.eta}, batches of {plan.batch}: {plan.epochs} epochs, {trained.updates} updates")
     shown = [e for e in (1, 2, 5, 10, 20, 40, 60, 100) if e <= plan.epochs]
@@ -384,4 +383,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

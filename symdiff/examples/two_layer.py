@@ -21,7 +21,7 @@ import numpy as np
 import symdiff
 from symdiff import init, optim
 from symdiff.examples import path
-from symdiff.examples._show import Report, largest_difference, number, optional, options, section
+from symdiff.examples._show import Report, command, largest_difference, number, optional, options, section, whole
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 EXPECTED = (
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = Report("two_layer", chosen.output)
     report.title("A. Two-layer network with weight decay")
     formula = symdiff.formula(path("two_layer"))
-    _abstract(report, formula.gradient().update(optim.gradient_descent()).text())
+    _abstract(report, formula.gradient().update(optim.gradient_descent(eta=ETA)).text())
     _bound(report, formula)
     _xavier(report, 4_000 if chosen.small else 200_000)
     _digits(report, chosen.small)
@@ -57,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _abstract(report: Report, derivation: str) -> None:
     report.head("The network; phi and l are any differentiable functions")
     report.say(section(derivation, "Statement").partition("\n\n")[0])
+    report.say("\nStep by step, with the shape of every result:\n")
+    report.say(section(derivation, "Forward sweep"))
     report.head("The partial derivative of every variable by each one right before it")
     report.say(section(derivation, "Local derivatives"))
     report.head("The adjoints, from the value back to the weights")
@@ -210,7 +212,7 @@ def _load() -> Digits:
 def _curve(report: Report, formula: Any, digits: Digits, start: Mapping[str, Array], epochs: int) -> dict[str, Any]:
     report.head(f"Gradient descent on all images, {epochs} epochs, eta = {ETA:g}")
     program = formula.gradient().update(optim.gradient_descent(eta=ETA))
-    training = program.train({"X": digits.X, "Y": digits.Y, "lam": LAM}, start=start, epochs=epochs)
+    training = whole(program.train({"X": digits.X, "Y": digits.Y, "lam": LAM}, start=start, epochs=epochs))
     curves = {"symdiff": training.history.value}
     torch = optional("torch")
     if torch is None:
@@ -240,9 +242,8 @@ def in_torch(torch: Any, digits: Digits, start: Mapping[str, Array], epochs: int
 def _mini_batches(report: Report, formula: Any, digits: Digits, start: Mapping[str, Array], epochs: int) -> Any:
     report.head(f"Adam on mini-batches of {BATCH}, {epochs} epochs, eta = {ADAM_ETA:g}")
     program = formula.gradient().update(optim.adam(eta=ADAM_ETA))
-    training = program.train(
-        {"X": digits.X, "Y": digits.Y, "lam": LAM}, start=start, epochs=epochs, batch=BATCH, seed=0
-    )
+    data = {"X": digits.X, "Y": digits.Y, "lam": LAM}
+    training = whole(program.train(data, start=start, epochs=epochs, batch=BATCH, seed=0))
     values = training.history.value
     report.say(f"J in the first epoch {values[0]:.4f}, in the last {values[-1]:.4f}; {training.updates} updates\n")
     outputs = symdiff.formula(PREDICT).value().compile()
@@ -261,4 +262,4 @@ def _mini_batches(report: Report, formula: Any, digits: Digits, start: Mapping[s
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

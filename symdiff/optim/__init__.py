@@ -89,7 +89,8 @@ def train(
         program = source
     else:
         formula = source if isinstance(source, pipeline.Formula) else pipeline.formula(source)
-        program = formula.gradient(wrt if wrt is not None else tuple(start or ()) or None)
+        names_ = tuple(start) if isinstance(start, Mapping) else ()
+        program = formula.gradient(wrt if wrt is not None else names_ or None)
     if rule is not None or program.rule is None:
         program = program.update(rule if rule is not None else gradient_descent())
     return program.train(data, start, **options)

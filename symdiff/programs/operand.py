@@ -9,38 +9,20 @@ an op over it is; everything else here is spelling. As in formulas, `x**2` is a 
 
 from __future__ import annotations
 
-import linecache
 import numbers
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from symdiff.errors import SymdiffError, UnsupportedError
+from symdiff.errors import UnsupportedError
 from symdiff.expr import Call, Name, Number
 from symdiff.ops import COMPARISONS, PUBLIC, TABLE
 from symdiff.ops.evaluate import evaluate, float_function
+from symdiff.programs.lines import NO_INDEX, NO_INT, here, located, no_branch, no_float, refusal
 
 _COMPARED = {op: sign for sign, op in COMPARISONS.items()}
-# files whose frames are not the user's
-_HIDDEN = (str(Path(__file__).parent), str(Path(__file__).parents[1] / "pipeline.py"), str(Path(np.__file__).parent))
-E = TypeVar("E", bound=SymdiffError)
-
-
-def located(kind: type[E], message: str) -> E:
-    """An error that names the line of the user's program that is being run, and shows it."""
-    frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_HIDDEN):
-        frame = frame.f_back
-    if frame is None:
-        return kind(message)
-    file, line = frame.f_code.co_filename, frame.f_lineno
-    text = linecache.getline(file, line, frame.f_globals).strip()
-    shown = "".join(c if c.isascii() and c.isprintable() else "?" for c in text[:100])
-    return kind(f"{message}\n  {file}, line {line}" + (f"\n    {shown}" if shown else ""))
 
 
 class Condition:
@@ -90,11 +72,8 @@ class Operand:
 
     def _truth(self, condition: Condition) -> bool:
         """What a comparison is where the program branches on it."""
-        self._refuse(
-            f"{condition} is neither true nor false here, so the program cannot branch on it (if, while, and, or, not, "
-            "max, min, sorted)",
-            "symdiff.functions.where(c, a, b), maximum(a, b) or minimum(a, b)",
-        )
+        place = here()
+        raise refusal(no_branch(str(condition), place), place)
 
     def _refuse(self, what: str, instead: str) -> NoReturn:
         """Raise UnsupportedError with the user's line."""
@@ -207,15 +186,16 @@ class Operand:
         self._refuse("a symbol is neither true nor false", "symdiff.functions.where(x != 0, a, b)")
 
     def __float__(self) -> float:
-        self._refuse(
-            "a symbol has no value: float(x), x stored in an array of floats, or a function of math that takes floats",
-            "symdiff.functions.exp(x) or x.exp() for math.exp(x), and dtype=object for arrays that symbols go into",
-        )
+        place = here()
+        raise refusal(no_float(place), place)
 
-    __int__ = __complex__ = __float__
+    __complex__ = __float__
+
+    def __int__(self) -> int:
+        self._refuse(*NO_INT)
 
     def __index__(self) -> int:
-        self._refuse("a symbol is no index and no count", "the numbers of loops and indices as Python ints")
+        self._refuse(*NO_INDEX)
 
     def __round__(self, *_: Any) -> Any:
         self._refuse("round, floor and ceil have no useful derivative", "the program without them")
@@ -370,4 +350,4 @@ METHODS = {
 for _name, _op in METHODS.items():
     setattr(Operand, _name, method(_op))
 
-__all__ = ["METHODS", "UFUNCS", "Condition", "Operand", "apply", "as_float", "located", "method", "value_of"]
+__all__ = ["METHODS", "UFUNCS", "Condition", "Operand", "apply", "as_float", "method", "value_of"]

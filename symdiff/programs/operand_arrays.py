@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symdiff.errors import UnsupportedError, nearest
+from symdiff.errors import UnsupportedError
 from symdiff.ops import TABLE
 from symdiff.ops.evaluate import float_function
-from symdiff.programs.operand import METHODS, UFUNCS, Condition, Operand, apply, located, method
+from symdiff.programs.lines import here, located, no_numpy, refusal
+from symdiff.programs.operand import METHODS, UFUNCS, Condition, Operand, apply, method
 
 # arithmetic, which NumPy does on objects by their own operators
 _NATIVE = frozenset({"add", "subtract", "multiply", "divide", "negative", "positive", "conjugate"})
@@ -24,6 +25,12 @@ _INSTEAD = {
     "fmin": "np.minimum(x, y)",
     "logaddexp": "a + np.log(np.exp(x - a) + np.exp(y - a))",
 }
+_INSTEAD |= dict.fromkeys(("ceil", "floor", "rint", "trunc"), "the program without rounding (it has no derivative)")
+# of np.linalg: they hand their floats to LAPACK
+_FLOATS_ONLY = frozenset(
+    "cholesky cond det eig eigh eigvals eigvalsh inv lstsq matrix_rank pinv qr slogdet solve svd svdvals tensorinv "
+    "tensorsolve".split()
+)
 
 
 class OperandArray(np.ndarray):
@@ -39,6 +46,8 @@ class OperandArray(np.ndarray):
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func is np.where and len(args) == 3:
             return apply("where", *args)
+        if func.__module__ == "numpy.linalg" and func.__name__ in _FLOATS_ONLY:
+            raise refusal(no_numpy(f"np.linalg.{func.__name__}"), here())
         return super().__array_function__(func, types, args, kwargs)
 
 
@@ -56,8 +65,9 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[s
     native = name in _NATIVE or ufunc.signature is not None
     if not native and name not in UFUNCS:
         known = _INSTEAD.get(name)
+        known_as = f"np.{name}" if hasattr(np, name) else name  # SciPy has such functions too
         advice = f"write {known}" if known else "write it with the functions of symdiff.functions"
-        raise located(UnsupportedError, f"np.{name} is not known for symbols{nearest(name, UFUNCS)}; {advice}")
+        raise located(UnsupportedError, f"{known_as} is not known for symbols; {advice}")
     function = ufunc if native else _ufunc(UFUNCS[name])
     result = getattr(function, method)(*map(_plain_array, inputs), **options)
     if out is None:

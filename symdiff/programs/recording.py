@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, overload
 
@@ -20,7 +20,8 @@ from symdiff.errors import DomainError, ParseError, ShapeError, SymdiffError, Un
 from symdiff.expr import Call, Expr, Name, Number
 from symdiff.formula import FormulaData, Group, Input, Limits, Statement
 from symdiff.ops import PUBLIC
-from symdiff.programs.operand import Condition, located
+from symdiff.programs.lines import explained, located
+from symdiff.programs.operand import Condition
 from symdiff.programs.operand_arrays import OperandArray, array
 from symdiff.programs.symbol import Symbol
 from symdiff.tape import Namer, Step, Tape
@@ -32,27 +33,33 @@ def trace_function(
     function: Callable[..., Any],
     shapes: Sequence[Any],
     *,
-    names: Iterable[str] | None = None,
+    names: Iterable[str] | Mapping[str, str] | None = None,
     constants: Iterable[str] | str = (),
     limits: Limits | None = None,
 ) -> tuple[FormulaData, Tape]:
-    """The steps of `function` over arguments of the `shapes`; what it raises passes through.
+    """The steps of `function` over arguments of the `shapes`; `names` are all names in order, or new ones by old ones.
 
-    Raises UnsupportedError for what a recorded program cannot do (with the line of the program), SymdiffError for
-    arguments that do not fit the function.
+    What the function raises passes through, save for the errors by which NumPy says that it cannot take symbols. Raises
+    UnsupportedError for what a recorded program cannot do (with the line of the program), SymdiffError for arguments
+    that do not fit the function.
     """
     sizes = [_shape(shape) for shape in shapes]
     limits = limits or Limits()
     title = getattr(function, "__name__", type(function).__name__)
     title = title if title.isidentifier() and title.isascii() else "function"  # it stands in comments of generated code
-    arguments = _names(function, title, len(sizes), None if names is None else tuple(names), limits)
+    arguments = _names(function, title, len(sizes), names, limits)
     constants = (constants,) if isinstance(constants, str) else tuple(constants)
     for name in constants:
         if name not in arguments:
             raise SymdiffError(f"constants: {quoted(str(name))} is not an argument{nearest(str(name), arguments)}")
     groups = _groups(arguments, sizes, frozenset(constants))
     recording = Recording(groups, limits)
-    result = function(*recording.arguments())
+    try:
+        result = function(*recording.arguments())
+    except Exception as error:
+        if (known := explained(error)) is not None:
+            raise known from error
+        raise
     tape = recording.finish(result, title)
     origin = f"{title}({', '.join(arguments)})"
     statements = Statements(tape.steps, recording.given)
@@ -228,24 +235,39 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 
 def _names(
-    function: Callable[..., Any], title: str, count: int, given: tuple[str, ...] | None, limits: Limits
+    function: Callable[..., Any],
+    title: str,
+    count: int,
+    wanted: Iterable[str] | Mapping[str, str] | None,
+    limits: Limits,
 ) -> tuple[str, ...]:
     """A name for each argument, from `names` or the signature."""
     if not callable(function):
         raise UnsupportedError(f"a function is traced, not an object of type {type(function).__name__}")
-    if given is None:
-        given = _parameters(function, title, count)
+    if wanted is None or isinstance(wanted, Mapping):
+        given = _renamed(_parameters(function, title, count), wanted or {})
+    else:
+        given = (wanted,) if isinstance(wanted, str) else tuple(wanted)
     if len(given) != count:
         raise SymdiffError(f"{count} shapes and {len(given)} names ({', '.join(given)}): give one name for each shape")
     for place, name in enumerate(given):
         wrong = _unfit(name, limits)
         if wrong:
-            raise ParseError(f"the argument {quoted(str(name))} {wrong}; give names=")
+            old = quoted(str(name))
+            how = f"names={{{old}: 'a'}}" if wanted is None else "another one in names="
+            raise ParseError(f"the argument {old} {wrong}; give {how}")
         if name in given[:place]:
             raise SymdiffError(f"two arguments are named '{name}'")
     if not given:
         raise SymdiffError(f"{quoted(title)} needs at least one argument: trace_function(f, (3,), ())")
     return given
+
+
+def _renamed(names: tuple[str, ...], new: Mapping[str, str]) -> tuple[str, ...]:
+    for old in new:
+        if old not in names:
+            raise SymdiffError(f"names: {quoted(str(old))} is not an argument{nearest(str(old), names)}")
+    return tuple(new.get(name, name) for name in names)
 
 
 def _unfit(name: Any, limits: Limits) -> str:

@@ -11,7 +11,8 @@ the state that `formula(...).gradient().trace(...).before(...)` reports. Nothing
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from inspect import getmembers, isfunction
@@ -19,9 +20,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from symdiff.errors import SymdiffError
-from symdiff.expr import ZERO_NUMBER, Call, Expr, Name, Number, bottom_up, call, is_constant, substitute
-from symdiff.ops import TABLE, Spelling, helpers
+from symdiff.errors import SymdiffError, UnsupportedError
+from symdiff.expr import ZERO_NUMBER, Call, Expr, Name, Number, bottom_up, call, is_constant, substitute, walk
+from symdiff.ops import COMPARE_OPS, TABLE, Spelling, helpers
 from symdiff.ops.core import ATOM, NEG, OPERAND_NAMES
 from symdiff.ops.evaluate import constant_value, fold, is_zero
 from symdiff.programs.operand import Condition, Operand, as_float, value_of
@@ -29,16 +30,21 @@ from symdiff.tape import Namer
 
 _UPSTREAM, _VALUE = "upstream", "v"  # names in the rules, beside the operands' x, y and z
 _CLOCK = itertools.count(1)  # the order in which nodes are made is the order of the steps
+_number_of = operator.attrgetter("number")
 
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What a node sends to the operand at `place`: an expression, and a function that computes it."""
-
-    place: int
-    sent: Expr
-    function: Callable[..., Any]
-    constants: tuple[Any, ...]
+# Ops that Python's floats compute as NumPy's do, to the last bit and without an error: by far the most frequent ones.
+_VALUES: dict[str, Callable[..., float]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "neg": operator.neg,
+    "square": lambda x: x * x,
+    "identity": lambda x: x,
+}
+# Ops whose spelling Python's floats understand; a division by zero, which raises, is left to NumPy.
+_PLAIN = frozenset({*_VALUES, *COMPARE_OPS, "div", "inverse", "where"})
+_CHOICE = "({1} if {0} else {2})"  # `where` of single numbers
+_ANY = ""  # stands for a constant whose value the rule does not depend on
 
 
 class Scalar(Operand):
@@ -50,7 +56,8 @@ class Scalar(Operand):
     >>> x.grad == 2*x.data + y.data - 9.0
     True
 
-    data   its value, a float; may be changed, which changes nothing that was made of it before
+    data   its value, a float; may be changed, which changes nothing that was made of it before: a sweep goes by the
+           values that there were at the time of each operation
     grad   the derivative of what `backward` was called on by this number; 0.0 at first. Every sweep *adds* to it, as
            in PyTorch: call `zero_grad`, or set it to 0.0, before the next one
     label  a name for people, or None
@@ -58,23 +65,34 @@ class Scalar(Operand):
     All operators, the ops of the table as methods (`x.exp()`) and `symdiff.functions` work on it. A program may branch
     on a comparison, which has a value here (a program that is traced may not). Raises SymdiffError where `data` is not
     one real number.
+
+    `copy.copy` gives a twin made from the same operands, `copy.deepcopy` a twin of everything behind it too. What is
+    pickled are the numbers that a program starts from (parameters, data), not those that it computed.
     """
 
-    __slots__ = ("_reached", "data", "grad", "label", "number", "op", "operands")
+    __slots__ = ("_given", "_reached", "data", "grad", "label", "number", "op", "operands")
     __hash__ = object.__hash__  # a node is the same node, whatever its value
 
     def __init__(self, data: Any, label: str | None = None) -> None:
         value = data if type(data) is float else NotImplemented if isinstance(data, str) else as_float(data)
         if value is NotImplemented:
             raise SymdiffError(f"a Scalar holds one real number, not {type(data).__name__}")
-        self._set(value, label, None, ())
+        self._set(value, label, None, (), ())
 
-    def _set(self, value: float, label: str | None, op: str | None, operands: tuple[Any, ...]) -> None:
+    def _set(
+        self,
+        value: float,
+        label: str | None,
+        op: str | None,
+        operands: tuple[Any, ...],
+        given: tuple[float, ...],
+    ) -> None:
         self.data: float = value
         self.grad: float = 0.0
         self.label = label
         self.op, self.operands = op, operands
-        self.number = next(_CLOCK)
+        self._given = given  # values of the operands and of the node when it was made
+        self.number = next(_CLOCK)  # tells the nodes of a process apart, and is larger than those of the operands
         self._reached: bool | None = None  # whether an adjoint came along branches that were taken; None: none came
 
     # -- forward -----------------------------------------------------------------------------------------------------
@@ -83,13 +101,22 @@ class Scalar(Operand):
         made = Scalar.__new__(Scalar)
         if op == "where":
             args = (bool(args[0]), *args[1:])
-            chosen = args[1] if args[0] else args[2]
-            value = chosen.data if isinstance(chosen, Scalar) else chosen
+        values = [arg.data if isinstance(arg, Scalar) else arg for arg in args]
+        for k, each in enumerate(values):
+            if type(each) is not float:
+                values[k] = _real(each)
+        direct = _VALUES.get(op)
+        if direct is not None:
+            value = direct(*values)
+        elif op == "where":
+            value = values[1] if args[0] else values[2]
         else:
-            values = [arg.data if isinstance(arg, Scalar) else arg for arg in args]
             value = value_of(op, values, exponent=not isinstance(args[-1], Scalar))
-        made._set(value, None, op, args)
+        made._set(value, None, op, args, (*values, value))
         return made
+
+    def _with(self, op: str, other: Any) -> Any:
+        return self._apply(op, (self, other)) if type(other) is Scalar else super()._with(op, other)
 
     def _truth(self, condition: Condition) -> bool:
         return bool(value_of(condition.op, [a.data if isinstance(a, Scalar) else a for a in condition.args]))
@@ -109,7 +136,10 @@ class Scalar(Operand):
         last node to 1.0, call it from the last node to the first, and you have done the whole sweep by hand.
         """
         if only:
-            _send(self, _sends(self), self.grad, self._reached is not False)
+            if self.op is not None:
+                rule = _rule(self)
+                sends = tuple((k, self.operands[place]) for k, place in enumerate(rule.places))
+                _send(self, rule, sends, float(self.grad), self._reached is not False)
             return
         for _ in self.sweep():
             pass
@@ -123,9 +153,32 @@ class Scalar(Operand):
         for node in _made_from(self, _scalars):
             node.grad, node._reached = 0.0, None
 
-    def _receive(self, sent: float, counts: bool) -> None:
-        self.grad += sent
-        self._reached = bool(self._reached) or counts
+    # -- copies, which are nodes of their own ------------------------------------------------------------------------
+
+    def __copy__(self) -> Scalar:
+        twin = type(self).__new__(type(self))
+        twin._set(self.data, self.label, self.op, self.operands, self._given)
+        twin.grad, twin._reached = self.grad, self._reached
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Scalar:
+        def missing(node: Scalar) -> list[Scalar]:
+            return [operand for operand in _scalars(node) if id(operand) not in memo]
+
+        for node in _made_from(self, missing):  # operands come before what is made of them
+            twin = memo[id(node)] = node.__copy__()
+            twin.operands = tuple([memo[id(arg)] if isinstance(arg, Scalar) else arg for arg in node.operands])
+        twin = memo[id(self)]
+        assert isinstance(twin, Scalar)
+        return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.op is not None:
+            raise UnsupportedError(
+                "a Scalar that was computed is not pickled, because the program behind it would have to come along; "
+                "pickle the Scalars that the program starts from and compute again, or pickle its .data"
+            )
+        return _restored, (type(self), self.data, self.grad, self.label)
 
     # -- what differs from a symbol ----------------------------------------------------------------------------------
 
@@ -168,34 +221,50 @@ class Sweep(Iterator[Scalar]):
 
     A sweep carries adjoints of its own, so a second one through the same nodes is right too: it adds to `grad`. Nodes
     that are reached only through the side of a `where` that was not taken receive exactly 0.
+
+    Nothing is changed before the first step is asked for. A sweep that is abandoned half-way leaves what it has sent so
+    far in `grad`: call `zero_grad` before the next one.
     """
 
     def __init__(self, output: Scalar) -> None:
-        sends: dict[int, tuple[tuple[Scalar, _Rule], ...]] = {}
+        rules: dict[int, _Rule] = {}
 
         def operands(node: Scalar) -> list[Scalar]:
-            sends[node.number] = _sends(node)
-            return [operand for operand, _ in sends[node.number]]
+            if node.op is None:
+                return []
+            rule = rules[node.number] = _rule(node)
+            return [node.operands[place] for place in rule.places]
 
         self._output = output
-        self._nodes: list[
-            Scalar
-        ] = []  # those that the result is differentiated by, in the order in which they were made
-        self._sends: dict[int, tuple[tuple[Scalar, _Rule], ...]] = {}
-        for node in sorted(_made_from(output, operands), key=lambda node: node.number):
-            kept = tuple(send for send in sends[node.number] if send[0].number in self._sends)
-            if kept or node.op is None or node is output:  # sign(x) depends on nothing, so nothing is sent to it
-                self._nodes.append(node)
-                self._sends[node.number] = kept
-        self._order = [node for node in reversed(self._nodes) if self._sends[node.number]]
+        self._nodes: list[Scalar] = []  # that the result is differentiated by, in the order in which they were made
+        self._sends: dict[int, tuple[_Rule, _Sends]] = {}
+        self._collect(_made_from(output, operands), rules)
+        self._order = [node for node in reversed(self._nodes) if node.number in self._sends]
         self._names: dict[int, str] | None = None
         self._place = -1  # of the node given last
         self._adjoints = {output.number: 1.0}
         self._reached = {output.number}
-        output._receive(1.0, True)
+
+    def _collect(self, nodes: list[Scalar], rules: dict[int, _Rule]) -> None:
+        """Keep the nodes that something is sent to: sign(x) depends on nothing, so nothing is sent to it."""
+        kept: set[int] = set()
+        for node in nodes:
+            rule = rules.get(node.number)
+            if rule is not None:
+                operands = node.operands
+                sends = [(k, operands[p]) for k, p in enumerate(rule.places) if operands[p].number in kept]
+                if sends:
+                    self._sends[node.number] = rule, tuple(sends)
+                elif node is not self._output:
+                    continue
+            kept.add(node.number)
+            self._nodes.append(node)
 
     def __next__(self) -> Scalar:
-        if 0 <= self._place < len(self._order):
+        if self._place < 0:
+            self._output.grad += 1.0
+            self._output._reached = True
+        elif self._place < len(self._order):
             self._step(self._order[self._place])
         self._place = min(self._place + 1, len(self._order))
         if self._place == len(self._order):
@@ -203,17 +272,18 @@ class Sweep(Iterator[Scalar]):
         return self._order[self._place]
 
     def _step(self, node: Scalar) -> None:
-        adjoint, reached = self._adjoints[node.number], node.number in self._reached
-        for operand, sent, counts in _send(node, self._sends[node.number], adjoint, reached):
-            before = self._adjoints.get(operand.number)
-            self._adjoints[operand.number] = sent if before is None else before + sent
+        number, adjoints = node.number, self._adjoints
+        for operand, sent, counts in _send(node, *self._sends[number], adjoints[number], number in self._reached):
+            place = operand.number
+            before = adjoints.get(place)
+            adjoints[place] = sent if before is None else before + sent
             if counts:
-                self._reached.add(operand.number)
+                self._reached.add(place)
 
     def name(self, node: Scalar) -> str:
         """The node's label; one without is called v3 where it is the third operation behind the result."""
         if self._names is None:
-            nodes = sorted(_made_from(self._output, _scalars), key=lambda node: node.number)
+            nodes = _made_from(self._output, _scalars)
             namer, steps = Namer(()), itertools.count(1)
             self._names = {each.number: namer.fresh(each.label) for each in nodes if each.label is not None}
             for each in nodes:
@@ -238,9 +308,11 @@ class Sweep(Iterator[Scalar]):
         found: dict[str, list[str]] = {}
         for node in self._order[max(self._place, 0) :]:
             bars = self._in_names(node)
-            for operand, rule in self._sends[node.number]:
-                cut = node.op == "where" and not _taken(node, rule)
-                sent = ZERO_NUMBER if cut else substitute(rule.sent, bars)
+            rule, sends = self._sends[node.number]
+            expressions = _sent(rule.op, _constants(node, exact=True))
+            for k, operand in sends:
+                cut = rule.branches and not _taken(node, rule.places[k])
+                sent = ZERO_NUMBER if cut else substitute(expressions[rule.places[k]], bars)
                 found.setdefault(self.name(operand), []).append(_text(sent))
         return found
 
@@ -256,91 +328,152 @@ class Sweep(Iterator[Scalar]):
 # -- rules -----------------------------------------------------------------------------------------------------------
 
 
-def _made_from(output: Scalar, operands: Callable[[Scalar], list[Scalar]]) -> list[Scalar]:
-    """`output` and everything behind it, each once."""
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a node sends to its operands at `places`: one function that computes it for all of them."""
+
+    op: str
+    places: tuple[int, ...]
+    function: Callable[..., tuple[Any, ...]]  # of the constants, the adjoint, the operands' values and the node's own
+    constants: tuple[float, ...]
+    plain: bool  # Python's floats compute the same as NumPy's, and faster
+
+    @property
+    def branches(self) -> bool:
+        return self.op == "where"
+
+    def numbers(self, upstream: float, given: tuple[float, ...]) -> tuple[float, ...]:
+        """What is sent, in the order of `places`."""
+        if self.plain:
+            try:
+                return self.function(self.constants, upstream, *given)
+            except ZeroDivisionError:
+                pass  # NumPy divides by zero
+        real = np.float64
+        with np.errstate(all="ignore"):
+            made = self.function([real(c) for c in self.constants], real(upstream), *map(real, given))
+        return tuple(map(float, made))
+
+
+_Sends = tuple[tuple[int, Scalar], ...]  # (place in `_Rule.places`, operand)
+
+
+def _made_from(output: Scalar, operands: Callable[[Scalar], Iterable[Scalar]]) -> list[Scalar]:
+    """`output` and everything behind it, each once, in the order in which they were made."""
     found, work = {output.number: output}, [output]
     while work:
         for operand in operands(work.pop()):
             if operand.number not in found:
                 found[operand.number] = operand
                 work.append(operand)
-    return list(found.values())
+    return sorted(found.values(), key=_number_of)
 
 
 def _scalars(node: Scalar) -> list[Scalar]:
     return [arg for arg in node.operands if isinstance(arg, Scalar)]
 
 
-def _sends(node: Scalar) -> tuple[tuple[Scalar, _Rule], ...]:
-    """The operands that a node sends something to, each with the rule."""
-    if node.op is None:
-        return ()
-    constants = tuple([None if isinstance(arg, Scalar) else float(arg).hex() for arg in node.operands])
-    return tuple((node.operands[rule.place], rule) for rule in _rules(node.op, constants))
-
-
-def _taken(node: Scalar, rule: _Rule) -> bool:
+def _taken(node: Scalar, place: int) -> bool:
     """Whether the condition of a `where` chose this operand."""
-    return bool(node.operands[0]) == (rule.place == 1)
+    return bool(node.operands[0]) == (place == 1)
 
 
-def _send(
-    node: Scalar, sends: tuple[tuple[Scalar, _Rule], ...], upstream: float, reached: bool
-) -> list[tuple[Scalar, float, bool]]:
+def _send(node: Scalar, rule: _Rule, sends: _Sends, upstream: float, reached: bool) -> list[tuple[Scalar, float, bool]]:
     """One step: add to the operands' `grad`; (operand, what it received, whether it came along branches taken)."""
-    given = [np.float64(arg.data if isinstance(arg, Scalar) else arg) for arg in node.operands]
-    given += [np.float64(0.0)] * (len(OPERAND_NAMES) - len(given))
-    made = []
-    with np.errstate(all="ignore"):
-        for operand, rule in sends:
-            counts = reached and (node.op != "where" or _taken(node, rule))
-            sent = 0.0
-            if counts:
-                sent = float(rule.function(rule.constants, np.float64(upstream), *given, np.float64(node.data)))
-            operand._receive(sent, counts)
-            made.append((operand, sent, counts))
+    numbers = rule.numbers(upstream, node._given) if reached else ()
+    branches, made = rule.op == "where", []
+    for k, operand in sends:
+        counts = reached and (not branches or _taken(node, rule.places[k]))
+        sent = numbers[k] if counts else 0.0
+        operand.grad += sent
+        if counts or operand._reached is None:
+            operand._reached = counts
+        made.append((operand, sent, counts))
     return made
 
 
-@lru_cache(maxsize=4096)
-def _rules(op: str, constants: tuple[str | None, ...]) -> tuple[_Rule, ...]:
-    """What an op sends to each operand that is a Scalar, where it is not the constant 0.
+def _real(value: Any) -> float:
+    """The `data` that a user has set, as a float."""
+    made = NotImplemented if isinstance(value, str) else as_float(value)
+    if made is NotImplemented:
+        raise SymdiffError(f"the data of a Scalar is one real number, not {type(value).__name__}")
+    return float(made)
 
-    `constants` are the operands that are numbers, in hexadecimal, which tells 0.0 from -0.0: folded into the rule, as
-    the reverse sweep of a tape does.
+
+def _restored(kind: type[Scalar], data: float, grad: float, label: str | None) -> Scalar:
+    """A Scalar out of a pickle."""
+    made = kind.__new__(kind)
+    made._set(data, label, None, (), ())
+    made.grad = grad
+    return made
+
+
+def _constants(node: Scalar, *, exact: bool = False) -> tuple[str | None, ...]:
+    """The operands that are numbers, in hexadecimal, which tells 0.0 from -0.0; None for Scalars.
+
+    Unless it must be `exact`, a number that leaves the form of the rule as it is comes out as `_ANY`, so that a program
+    of many numbers has few rules. A sum or a product is computed to the same bits then (1*a is a).
     """
-    numbers = [None if text is None else Number(float.fromhex(text)) for text in constants]
-    known = {place: number for place, number in zip(OPERAND_NAMES, numbers, strict=False) if number is not None}
-    found = []
-    for place, (number, partial) in enumerate(zip(numbers, TABLE[op].partials, strict=True)):
-        if number is not None or partial is None:
+    free = not exact and node.op in ("add", "sub", "mul")
+    return tuple(
+        [None if isinstance(arg, Scalar) else _ANY if free and arg else float(arg).hex() for arg in node.operands]
+    )
+
+
+def _rule(node: Scalar) -> _Rule:
+    assert node.op is not None
+    return _rule_of(node.op, _constants(node))
+
+
+@lru_cache(maxsize=4096)
+def _rule_of(op: str, constants: tuple[str | None, ...]) -> _Rule:
+    sent = _sent(op, constants)
+    parts = [part for expr in sent.values() for part in walk(expr) if isinstance(part, Call)]
+    texts: list[str] = []
+    literals: list[float] = []
+    for expr in sent.values():
+        texts.append(_python(expr, literals))
+    names = ("k", _UPSTREAM, *OPERAND_NAMES[: len(constants)], _VALUE)
+    function = _function(f"lambda {', '.join(names)}: ({''.join(text + ', ' for text in texts)})")
+    return _Rule(op, tuple(sent), function, tuple(literals), all(part.op in _PLAIN for part in parts))
+
+
+@lru_cache(maxsize=4096)
+def _sent(op: str, constants: tuple[str | None, ...]) -> dict[int, Expr]:
+    """Place -> what the op sends to the operand there that is a Scalar, where it is not the constant 0.
+
+    Numbers (see `_constants`) are folded into it, as the reverse sweep of a tape does.
+    """
+    known = {name: Number(float.fromhex(text)) for name, text in zip(OPERAND_NAMES, constants, strict=False) if text}
+    found = {}
+    for place, (text, partial) in enumerate(zip(constants, TABLE[op].partials, strict=True)):
+        if text is not None or partial is None:
             continue
         local = fold(substitute(partial, known))
         if not is_zero(local):
-            sent = fold(call("mul", Name(_UPSTREAM), local))
-            text, literals = _python(sent)
-            found.append(_Rule(place, sent, _function(text), literals))
-    return tuple(found)
+            found[place] = fold(call("mul", Name(_UPSTREAM), local))
+    return found
 
 
-def _python(expr: Expr) -> tuple[str, tuple[Any, ...]]:
-    """The expression in the table's NumPy spellings, and its constants, which the text calls k[0], k[1], ..."""
-    constants: list[Any] = []
+def _python(expr: Expr, constants: list[float]) -> str:
+    """The expression in the table's NumPy spellings; its numbers, called k[0], k[1], ..., go to `constants`."""
 
     def leaf(part: Name | Number) -> str:
         if isinstance(part, Name):
             return part.id
-        constants.append(np.float64(part.value))
+        constants.append(part.value)
         return f"k[{len(constants) - 1}]"
 
-    text = bottom_up(expr, leaf, lambda each, args: f"({_spelling(each, 'python').text.format(*args)})")
-    return text, tuple(constants)
+    def node(each: Call, args: list[str]) -> str:
+        text = _CHOICE if each.op == "where" else _spelling(each, "python").text
+        return f"({text.format(*args)})"
+
+    return bottom_up(expr, leaf, node)
 
 
 @lru_cache(maxsize=1024)
 def _function(text: str) -> Callable[..., Any]:
-    names = ", ".join(("k", _UPSTREAM, *OPERAND_NAMES, _VALUE))
-    function: Callable[..., Any] = eval(f"lambda {names}: {text}", {"np": np, **_HELPERS})  # the table's text
+    function: Callable[..., Any] = eval(text, {"np": np, **_HELPERS})  # the table's text
     return function
 
 

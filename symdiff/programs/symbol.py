@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from symdiff.errors import UnsupportedError, nearest
 from symdiff.expr import Name
-from symdiff.programs.operand import Operand, located
+from symdiff.programs.lines import located
+from symdiff.programs.operand import Operand
 
 if TYPE_CHECKING:
     from symdiff.programs.recording import Recording

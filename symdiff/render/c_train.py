@@ -53,6 +53,7 @@ def training(sheet: Sheet) -> dict[str, Any]:
     parameters = _parameters(sheet, arguments)
     dims = mangled(sheet.code.dims, C_RESERVED | _IN_PLAN)
     along = _sample_dimensions(sheet, arguments, parameters)
+    rank = max(1, *(len(given.shape) for given in arguments))
     return {
         "rule": rule_context(update.rule),
         "described": _described(sheet, update, arguments, parameters, along),
@@ -63,9 +64,9 @@ def training(sheet: Sheet) -> dict[str, Any]:
         "inputs": len(sheet.code.inputs),
         "places": _places(arguments, parameters),
         "dims": [dims[name] for name in sheet.code.dims],
-        "shape_rows": _shape_rows(arguments, dims),
-        "rank": max(1, *(len(given.shape) for given in arguments)),
-        "along": along,
+        "shape_rows": _shape_rows(arguments, dims, rank),
+        "rank": rank,
+        "along": [sheet.code.dims.index(name) for name in along],
     }
 
 
@@ -161,9 +162,8 @@ def _sample_dimensions(sheet: Sheet, arguments: list[Argument], parameters: list
     ]
 
 
-def _shape_rows(arguments: list[Argument], dims: dict[str, str]) -> list[tuple[str, str]]:
-    """Sizes of every argument, ones behind them, and its name."""
-    rank = max(1, *(len(given.shape) for given in arguments))
+def _shape_rows(arguments: list[Argument], dims: dict[str, str], rank: int) -> list[tuple[str, str]]:
+    """Sizes of every argument, ones behind them up to `rank`, and its name."""
     rows = []
     for given in arguments:
         sizes = [dims[size] if isinstance(size, str) else str(size) for size in given.shape]

@@ -24,7 +24,11 @@ from symdiff.tape import Namer
 
 _WIDTH = LINE - 4  # of a line inside a function
 _ARGUMENTS = frozenset({"parameters", "gradient", "states"})
-_LOCALS = frozenset("data start epochs inputs variables point parameters states values value derivatives".split())
+# Names that the template uses in `train`, beside built-in ones: settings are arguments there.
+_LOCALS = frozenset(
+    "data start epochs inputs variables point parameters states values value derivatives pairs name each own "
+    "update gradient np".split()
+)
 
 
 def update_context(sheet: Sheet) -> dict[str, Any] | None:

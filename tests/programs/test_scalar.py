@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
+import itertools
 import math
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +19,9 @@ from hypothesis import strategies as st
 import symdiff
 from symdiff import Scalar, examples
 from symdiff import functions as fn
+from symdiff.ops import TABLE
 from symdiff.programs import scalar as module
+from symdiff.programs.operand import value_of
 
 # -- against the trace -----------------------------------------------------------------------------------------------
 
@@ -250,6 +257,148 @@ def test_values_are_floats_and_old_values_stay() -> None:
     assert (type(y.data), y.data) == (float, 1.0)
     assert repr(x) == "Scalar(7.0, grad=0.0, label='x')"
     assert repr(Scalar(1)) == "Scalar(1.0, grad=0.0)"
+
+
+def test_a_sweep_goes_by_the_values_at_the_time_of_each_operation() -> None:
+    x = Scalar(3.0)
+    y = x * x
+    z = y.exp()
+    x.data, y.data, z.data = 5.0, 7.0, 8.0
+    z.backward()
+    assert x.grad == math.exp(9.0) * 3.0 + math.exp(9.0) * 3.0
+    x = Scalar(3.0)
+    chosen = fn.where(x > 2.0, x * x, -x)
+    x.data = 1.0
+    chosen.backward()
+    assert x.grad == 6.0
+
+
+@pytest.mark.parametrize("data", [5, True, "float32"])
+def test_data_may_be_set_to_any_real_number(data: Any) -> None:
+    import numpy as np
+
+    x = Scalar(1.0)
+    x.data = np.float32(5.0) if data == "float32" else data
+    y = x * x
+    y.backward()
+    assert (type(y.data), y.data, type(x.grad), x.grad) == (float, float(x.data) ** 2, float, 2.0 * float(x.data))
+    x.data = "5"
+    with pytest.raises(symdiff.SymdiffError, match="data of a Scalar is one real number, not str"):
+        x * x
+
+
+# -- copies ----------------------------------------------------------------------------------------------------------
+
+
+def test_copies_are_nodes_of_their_own() -> None:
+    x = Scalar(3.0, "x")
+    y = x * x
+    twin = copy.deepcopy(y)
+    (y * twin).backward()
+    other = twin.operands[0]
+    assert other is twin.operands[1] and other is not x and other.label == "x"
+    assert (x.grad, other.grad) == (54.0, 54.0)
+    x = Scalar(3.0)
+    y = x * x
+    twin = copy.copy(y)  # made from the same x
+    (y * twin).backward()
+    assert (y.grad, twin.grad, x.grad) == (9.0, 9.0, 108.0)
+    leaf, again = Scalar(2.0, "a"), Scalar(0.0)
+    again = copy.copy(leaf)
+    sweep = (leaf * 2.0 + again * 3.0).sweep()
+    assert [len(sends) for sends in sweep.pending.values()] == [1, 1, 1, 1]
+    for _ in sweep:
+        pass
+    assert (leaf.grad, again.grad) == (2.0, 3.0)
+
+
+def test_a_deep_copy_keeps_who_is_who() -> None:
+    chain = [Scalar(1.0)]
+    for _ in range(5000):
+        chain.append(chain[-1] * 1.5 - chain[-1])
+    twins = copy.deepcopy(chain)
+    assert all(twin.operands[0].operands[0] is before for before, twin in itertools.pairwise(twins))
+    twins[-1].backward()
+    chain[-1].backward()
+    assert twins[0].grad == chain[0].grad != 0.0
+    model = {"w": [Scalar(1.0), Scalar(2.0)]}
+    target = copy.deepcopy(model)
+    (model["w"][0] * target["w"][1]).backward()
+    assert (model["w"][0].grad, target["w"][1].grad, target["w"][0].grad) == (2.0, 1.0, 0.0)
+
+
+def test_pickles_hold_what_a_program_starts_from() -> None:
+    x = Scalar(3.0, "x")
+    y = x * 1.0
+    y.backward()
+    one, same, other = pickle.loads(pickle.dumps([x, x, Scalar(2.0)]))
+    assert one is same and (one.data, one.grad, one.label) == (3.0, 1.0, "x")
+    late = Scalar(4.0)
+    (late * other * one).backward()
+    assert (late.grad, other.grad, one.grad) == (6.0, 12.0, 1.0 + 8.0)
+    for _ in range(5000):
+        y = y * 1.0
+    with pytest.raises(symdiff.UnsupportedError, match="a Scalar that was computed is not pickled"):
+        pickle.dumps(y)
+
+
+# A process that reads numbers of another one has a clock of its own
+_READ = """
+import pickle, sys
+weights = pickle.load(sys.stdin.buffer)
+from symdiff import Scalar
+h = Scalar(2.0)
+for w in weights:
+    h = h*w
+h.backward()
+print([w.grad for w in weights])
+"""
+
+
+def test_pickles_of_another_process() -> None:
+    data = pickle.dumps([Scalar(float(k)) for k in (1, 2, 3)])
+    done = subprocess.run([sys.executable, "-c", _READ], input=data, capture_output=True, check=True)
+    assert done.stdout.split() == [b"[12.0,", b"6.0,", b"4.0]"]
+
+
+def test_a_sweep_changes_nothing_before_its_first_step() -> None:
+    x = Scalar(2.0, "x")
+    z = x * x
+    sweep = z.sweep()
+    assert (sweep.pending, z.grad) == ({"x": ["v1_bar*x", "v1_bar*x"]}, 0.0)
+    assert next(sweep) is z
+    assert (z.grad, x.grad) == (1.0, 0.0)
+    assert list(sweep) == list(sweep) == []
+    assert (z.grad, x.grad) == (1.0, 4.0)
+    lonely = x.sweep()
+    assert x.grad == 4.0
+    assert list(lonely) == list(lonely) == []
+    assert x.grad == 5.0
+
+
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.3, -2.75, 1e308, 5e-324, math.inf, -math.inf, math.nan]
+
+
+@pytest.mark.parametrize("op", sorted(module._VALUES))
+def test_the_fast_values_are_those_of_the_table(op: str) -> None:
+    function, operands = module._VALUES[op], TABLE[op].operands
+    for values in itertools.product(SPECIAL, repeat=operands):
+        assert str(function(*values)).lstrip("-") == str(value_of(op, values)).lstrip("-") or values[0] == 0.0, values
+        assert _same(function(*values), value_of(op, values))
+        assert math.isnan(function(*values)) or math.copysign(1.0, function(*values)) == math.copysign(
+            1.0, value_of(op, values)
+        )
+
+
+def test_constants_have_the_derivatives_of_the_trace() -> None:
+    """Also 0, 1 and -1, at which the rule has another form, and divisions by zero."""
+    for number in (0.0, 1.0, -1.0, 3.0, -0.7):
+        c = f"({number})" if number < 0 else f"{number}"
+        for text in (f"z1 = x*{c}", f"z1 = {c}*x", f"z1 = x - {c}", f"z1 = {c} - x", f"z1 = x/{c}", f"z1 = {c}/x"):
+            for x in (2.5, 0.0, -3.0):
+                lines = f"{text}\nz2 = z1*x + x"
+                if "x*0.0" not in text and "0.0*x" not in text:
+                    _agrees(lines, {"x": x}, words=False)
 
 
 def test_names_of_nodes() -> None:

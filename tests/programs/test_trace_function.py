@@ -16,6 +16,7 @@ from symdiff.ops import COMPARE_OPS, PUBLIC, TABLE
 from symdiff.tape import check_tape
 
 Values = dict[str, Any]
+math_exp = vars(math)["exp"]
 F = symdiff.functions
 
 
@@ -283,7 +284,7 @@ def test_names_of_functions_do_not_reach_generated_code_as_they_are() -> None:
     program.__name__ = "*/ int evil; /*"
     assert "evil" not in symdiff.trace_function(program, ()).gradient().source("c")
     for name in ("lambda", "é", "x" * 201, "sin", 3):
-        with pytest.raises(symdiff.ParseError, match="give names="):
+        with pytest.raises(symdiff.ParseError, match="give another one in names="):
             symdiff.trace_function(program, (), names=[name])  # type: ignore[list-item]  # one of them is no text
 
 
@@ -319,8 +320,16 @@ LINES: list[tuple[str, Callable[[Any], Any], str]] = [
     ("max", lambda x: max(x, 0), "branch on it.*maximum"),
     ("sorted", lambda x: sorted([x, 1.0])[0], "sorted"),
     ("math", lambda x: math.exp(x), "symdiff.functions.exp"),
-    ("float", lambda x: float(x), "has no value"),
-    ("int", lambda x: int(x), "has no value"),
+    ("math log", lambda x: math.log(x), r"^math\.log takes floats, .*; write symdiff\.functions\.log\(x\)\n"),
+    ("another name", lambda x: math_exp(x), r"^a float array .*symdiff\.functions\.exp\(x\) for math\.exp"),
+    ("float", lambda x: float(x), r"^float\(x\): a symbol has no value; write x itself"),
+    ("int", lambda x: int(x), r"^int\(x\), .* has no value"),
+    ("float array", lambda x: np.array([x], dtype=float)[0], r"^a float array cannot hold symbols.*functions\.array"),
+    ("chain", lambda x: F.where(0 < x < 1, x, 0), r"cannot be joined.*where\(x > 0, where\(x < 1, a, b\), b\)"),
+    ("both", lambda x: x if (x > 0) and (x < 1) else 0.0, "cannot be joined"),
+    ("max beside and", lambda x: max(x, 0) if PROGRAMS and IDS else x, "branch on it.*maximum"),
+    ("table", lambda x: np.arange(3.0)[x], "^an index must be a whole number that is known"),
+    ("round", lambda x: np.rint(x), "np.rint is not known for symbols; write the program without rounding"),
     ("data", lambda x: x.data, "no .data"),
     ("item", lambda x: x.item(), "no .item"),
     ("index", lambda x: [1, 2][x], "no index"),
@@ -349,6 +358,91 @@ def test_what_needs_a_value_is_refused_with_the_line_of_the_program(program: Any
     assert str(caught.value).splitlines()[-1].strip().startswith('("')  # the source line itself
 
 
+ARRAYS: list[tuple[str, Callable[..., Any], str]] = [
+    ("index", lambda x, i: x[i], "^an index must be a whole number that is known while the function is traced"),
+    ("range", lambda x, i: sum(range(x)), "a symbol is no index"),
+    ("inverse", lambda x, i: np.linalg.inv(x).sum(), r"^np\.linalg\.inv computes with floats.*loops.*inv, solve, det"),
+    ("qr", lambda x, i: np.linalg.qr(x)[1][0, 0], r"^np\.linalg\.qr computes with floats"),
+    ("power", lambda x, i: np.linalg.matrix_power(x, -1).sum(), r"^np\.linalg\.inv computes with floats"),
+    ("plain", lambda x, i: np.linalg.det(np.array([[i, 1], [2, i]])), r"^np\.linalg\.det computes with floats"),
+    ("interp", lambda x, i: np.interp(x[0], [0, 1], [0, 1]), r"^np\.interp computes with floats"),
+    ("math", lambda x, i: math.exp(x), r"^math\.exp takes floats.*symdiff\.functions\.exp"),
+    ("int", lambda x, i: int(x), r"^int\(x\)"),
+    ("astype", lambda x, i: x.astype(float).sum(), r"^an array of symbols .* without \.astype"),
+]
+
+
+@pytest.mark.parametrize(("program", "message"), [case[1:] for case in ARRAYS], ids=[case[0] for case in ARRAYS])
+def test_what_numpy_cannot_do_with_symbols_is_refused_with_the_line(program: Any, message: str) -> None:
+    with pytest.raises(symdiff.UnsupportedError, match=message) as caught:
+        symdiff.trace_function(program, (2, 2), ())
+    assert f"{__file__}, line {program.__code__.co_firstlineno}\n" in str(caught.value)
+
+
+def test_what_numpy_computes_from_products_and_sums_works() -> None:
+    def program(x: Any) -> Any:
+        cube = np.linalg.matrix_power(x, 3)
+        return np.linalg.norm(x) + cube.sum() + np.linalg.multi_dot([x, x, x]).sum()
+
+    at = np.array([[1.0, 0.5], [-0.25, 2.0]])
+    found = symdiff.trace_function(program, (2, 2)).value().trace({"x": at}).value
+    assert found == pytest.approx(program(at), rel=1e-14)
+
+
+def test_a_loop_that_a_symbol_ends_is_refused() -> None:
+    def program(x: Any) -> Any:
+        while x > 1:
+            x = x / 2
+        return x
+
+    with pytest.raises(symdiff.UnsupportedError, match=r"cannot end a loop.*fixed number of passes.*for k in range"):
+        symdiff.trace_function(program, ())
+
+
+def test_a_branch_over_several_lines_is_refused_too() -> None:
+    def program(x: Any) -> Any:
+        return x if (
+            x
+            > 1
+        ) else math.exp(
+            x
+        )  # fmt: skip
+
+    with pytest.raises(symdiff.UnsupportedError, match="cannot branch on it"):
+        symdiff.trace_function(program, ())
+    made: dict[str, Any] = {}
+    exec("def program(x):\n    return float(x)", made)  # there is no text to look at
+    with pytest.raises(symdiff.UnsupportedError, match=r"a float array cannot hold symbols.*symdiff\.functions\.exp"):
+        symdiff.trace_function(made["program"], ())
+
+
+def test_errors_of_libraries_that_do_not_know_symbols_get_a_note() -> None:
+    def foreign(x: Any) -> Any:
+        raise TypeError(f"sin(): argument 'input' must be Tensor, not {type(x).__name__}")
+
+    for shape in ((), 2):
+        with pytest.raises(TypeError, match="must be Tensor") as caught:
+            symdiff.trace_function(foreign, shape)
+        assert "symdiff.functions.sin" in caught.value.__notes__[0]
+    with pytest.raises(IndexError, match="list index out of range") as other:
+        symdiff.trace_function(lambda x: [x][1], ())
+    assert not hasattr(other.value, "__notes__")
+
+
+def test_arguments_are_renamed_by_a_mapping() -> None:
+    formula = symdiff.trace_function(lambda sin, y: sin * y, (), (), names={"sin": "s"})
+    assert list(formula.inputs) == ["s", "y"]
+    assert list(symdiff.trace_function(lambda sin: sin * 2, (), names="angle").inputs) == ["angle"]
+    with pytest.raises(symdiff.ParseError, match=r"give names=\{'sin': 'a'\}"):
+        symdiff.trace_function(lambda sin: sin, ())
+    with pytest.raises(symdiff.SymdiffError, match="names: 'sine' is not an argument; did you mean 'sin'"):
+        symdiff.trace_function(lambda sin: sin, (), names={"sine": "s"})
+    with pytest.raises(symdiff.ParseError, match="the argument 'cos' has the name of a function"):
+        symdiff.trace_function(lambda sin: sin, (), names={"sin": "cos"})
+    with pytest.raises(symdiff.SymdiffError, match="two arguments are named 'y'"):
+        symdiff.trace_function(lambda sin, y: sin, (), (), names={"sin": "y"})
+
+
 @pytest.mark.parametrize(
     ("program", "shape", "message"),
     [
@@ -374,7 +468,7 @@ def test_symbols_go_into_arrays_of_objects_only() -> None:
         made[0] = x
         return made.sum()
 
-    with pytest.raises(symdiff.UnsupportedError, match="dtype=object") as caught:
+    with pytest.raises(symdiff.UnsupportedError, match=r"^a float array cannot hold symbols.*dtype=object") as caught:
         symdiff.trace_function(program, ())
     assert "made[0] = x" in str(caught.value)
 

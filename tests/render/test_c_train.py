@@ -100,7 +100,7 @@ def test_samples_lie_only_along_dimensions_that_no_parameter_has() -> None:
     assert "0 for n" in header and " for m" not in header and " for k" not in header
     alone = "K: const(k, k)\nW: (3, 2)\nsum(K)*sum(W)"
     source = program(alone).source("c")
-    assert "sd_gather" not in source and "run->dimension >= 0)\n        return 6;" in source
+    assert "sd_gather" not in source and "return run->dimension < 0;" in source
 
 
 def test_a_long_formula_says_how_much_workspace_it_needs() -> None:
@@ -179,6 +179,31 @@ def test_the_example_in_the_header_compiles(tmp_path: Path, name: str) -> None:
         + "    free(run.workspace);\n    return status;\n}\n"
     )
     compiled(tmp_path, "gcc", [*(flag for flag in STRICT if flag != "-Wextra"), "-c"], "main.c")
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize("text", ["X: const(d, n)\nW: (k, d)\nsum(tanh(W @ X))/n", "W: 3\nX: const(2, 3)\nsum(X @ W)"])
+def test_the_example_in_the_header_runs(tmp_path: Path, text: str) -> None:
+    """Samples along another dimension than the first one; no dimension at all."""
+    ruled = program(text, ("W",), optim.gradient_descent())
+    written(tmp_path, "net", ruled)
+    header = ruled.source("h", name="net")
+    assert (".dimension = 1, " if "n" in ruled.data.dimensions else ".dimension = -1, ") in header.replace("\n", " ")
+    example = header.partition("numbers of its own:")[2].partition("Makes updates")[0]
+    lines = [line.removeprefix(" *") for line in example.splitlines()]
+    samples, axis = (100, 1) if "n" in ruled.data.dimensions else (1, -1)
+    (tmp_path / "main.c").write_text(
+        '#include <stdlib.h>\n#include "net.h"\n'
+        "int main(void)\n{\n    static double X[300], theta[9], values[20];\n    const double settings[] = { 0.1 };\n"
+        f"    const size_t sizes[] = {{ 3, 100, 2 }}; /* d, n, k */\n    const int axis[] = {{ {axis}, {axis} }};\n"
+        f"    const double *const data[] = {{ {'X, NULL' if samples > 1 else 'NULL, X'} }};\n"
+        "    size_t done, place, updates = 20;\n    int status;\n    (void)sizes;\n"
+        + "\n".join(lines).replace("= 100", f"= {samples}")
+        + "    free(run.workspace);\n    return status == 0 && done == 20 ? 0 : 10 + status;\n}\n"
+    )
+    flags = [*(flag for flag in STRICT if flag != "-Wextra"), *SANITIZED, "-o", "run"]
+    compiled(tmp_path, "gcc", flags, "net.c", "main.c", "-lm")
+    assert subprocess.run([tmp_path / "run"], check=False).returncode == 0
 
 
 # -- from C ------------------------------------------------------------------------------------------------------------

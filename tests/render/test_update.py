@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -209,6 +210,32 @@ def test_settings_called_as_the_arguments_of_train() -> None:
     parameters, _ = made.train({}, {"w": 1.0}, 1)
     assert parameters["w"] == 0.0
     assert made.update((1.0,), (2.0,), (), 1, 0.25, 1.0)[0] == (0.5,)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "numbers", "traced"])
+def test_settings_called_as_anything_that_train_uses(kind: str) -> None:
+    """Every name in the text of `train` is the name of a setting here."""
+    x = np.array([0.5, -1.0, 2.0])
+    formula = {
+        "arrays": lambda: symdiff.formula("x: const(3); w: (); sum((w*x - 1)**2)"),
+        "numbers": lambda: symdiff.formula("x: const(); w: (); (w*x - 1)**2"),
+        "traced": lambda: symdiff.trace_function(lambda x, w: (w * x - 1) ** 2, (), (), constants=("x",)),
+    }[kind]()
+    plain = formula.gradient("w").update(optim.gradient_descent(0.1)).source("python")
+    train = next(part for part in ast.parse(plain).body if isinstance(part, ast.FunctionDef) and part.name == "train")
+    used = {part.id for part in ast.walk(train) if isinstance(part, ast.Name)} | {part.arg for part in train.args.args}
+    names = sorted(used - {"t", "eta", "_"})
+    assert {"update", "gradient", "point", "np", *(["pairs", "own"] if kind == "traced" else [])} <= set(names)
+    declared = "".join(f"{name}: const() = {1 + k / 64}; " for k, name in enumerate(names))
+    rule = optim.rule(
+        f"theta: (); theta_bar: const(); {declared} theta_new = theta - 0.01*({' + '.join(names)})*theta_bar"
+    )
+    made = module(formula.gradient("w").update(rule))
+    parameters, values = made.train({"x": x}, {"w": 0.5}, 3)
+    wanted = optim.gradient_descent(0.01 * sum(rule.settings.values()))
+    other = formula.gradient("w").update(wanted).train({"x": x}, {"w": 0.5}, epochs=3, backend="numpy")
+    assert float(parameters["w"]) == pytest.approx(other.parameters["w"], rel=1e-12)
+    assert values.tolist() == pytest.approx(other.history.value.tolist(), rel=1e-12)
 
 
 def test_a_variable_that_does_not_matter_stays() -> None:

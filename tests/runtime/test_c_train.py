@@ -9,7 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training import CASES, OWN, RULES, Given, engine_of, grouped, orders, points, rows, run_of, scalars, trained
+from training import (
+    CASES,
+    OWN,
+    RULES,
+    Given,
+    columns,
+    engine_of,
+    grouped,
+    orders,
+    points,
+    rows,
+    run_of,
+    scalars,
+    trained,
+)
 
 import symdiff
 from symdiff import optim
@@ -190,6 +204,30 @@ def test_a_stop_does_not_wait_for_the_end_of_a_large_batch(case: str) -> None:
     assert time.perf_counter() - begin < 2.0
     timer.join()
     assert (outcome.done, outcome.fault) == (0, None) and (problem.theta == given.theta()).all()
+
+
+def test_a_batch_that_an_epoch_does_not_have() -> None:
+    formula, given = points()
+    run, problem = run_of(formula, given, RULES["descent"][0])
+    with pytest.raises(KernelError, match="batches 0 to 2, and no 3"):
+        run.advance(None, 4, 3, 0, np.empty(1))
+    assert (problem.theta == given.theta()).all()
+    assert run.advance(None, 4, 2, 0, np.empty(1)).done == 1
+
+
+def test_samples_along_a_dimension_that_cannot_hold_them() -> None:
+    """A parameter has `d`, and there is no dimension number 2."""
+    formula, given = columns()
+    run, problem = run_of(formula, given, RULES["descent"][0])
+    run.advance(None, 7, 0, 0, np.empty(1))
+    theta, bound, engine = problem.theta.copy(), run._run, run._engine
+    values, done, place = engine.ffi.new("double[1]"), engine.ffi.new("size_t *"), engine.ffi.new("size_t *")
+    for dimension, fits in ((1, True), (-1, True), (0, False), (2, False), (1000, False)):
+        bound.dimension = dimension
+        assert (engine.workspace_size(bound) < 1000) == fits
+        if not fits:
+            assert engine.train(bound, 1, values, done, place) == 6 and done[0] == 0
+    assert (problem.theta == theta).all()
 
 
 def test_a_batch_too_small_for_an_index_of_the_formula() -> None:

@@ -258,7 +258,12 @@ Y4 = np.ones((4, 2))
         (ROWS, {"X": X4, "y": Y4}, {"W": W0[0], "b": B0}, {}, ["start 'W' has shape (3,)", "(k, 3)"]),
         (ROWS, {"X": X4, "y": Y4[:3]}, {"W": W0, "b": B0}, {}, ["(4, 3)", "(3, 2)", "dimension n"]),
         (ROWS, {"X": X4, "y": Y4}, {"W": W0, "b": np.zeros(3)}, {}, ["(2, 3)", "(3,)", "dimension k"]),
-        (ROWS, {"X": X4[:0], "y": Y4[:0]}, {"W": W0, "b": B0}, {}, ["no samples", "'X', 'y'"]),
+        (ROWS, {"X": X4[:0], "y": Y4[:0]}, {"W": W0, "b": B0}, {"samples": "n"}, ["no samples", "'X', 'y'"]),
+        (ROWS, {"X": X4[:0], "y": Y4[:0]}, {"W": W0, "b": B0}, {"batch": 1}, ["batch", "samples='n'"]),
+        (POINT, {"x": X4[:0], "y": Y4[:0]}, {"W": W0, "b": B0}, {}, ["no samples", "'x', 'y'"]),
+        (ROWS, [X4, Y4], {"W": W0, "b": B0}, {}, ["data: expected arrays by name", "list"]),
+        (ROWS, X4, {"W": W0, "b": B0}, {}, ["data: expected arrays by name", "ndarray"]),
+        (ROWS, {"X": X4, "y": Y4}, [W0, B0], {}, ["start: expected arrays by name", "list"]),
         (POINT, {"x": X4, "y": Y4[:3]}, {"W": W0, "b": B0}, {}, ["4 points", "'y'", "3"]),
         (POINT, {"x": X4[:, :2], "y": Y4}, {"W": W0, "b": B0}, {}, ["(2,)", "points"]),
         (POINT, {"x": X4, "y": Y4}, {"W": W0, "b": B0}, {"samples": "n"}, ["'n'", "points"]),
@@ -275,12 +280,48 @@ Y4 = np.ones((4, 2))
         (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"every": -1}, ["every"]),
         (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"settings": {"mu": 1}}, ["eta", "'mu'"]),
         (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"settings": {"eta": float("inf")}}, ["'eta'", "finite"]),
+        (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"settings": {"eta": 10**400}}, ["'eta'", "finite"]),
+        (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"settings": {"eta": "1"}}, ["'eta'", "finite", "'1'"]),
+        (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"settings": [1]}, ["settings", "[1]"]),
+        (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"every": float("nan")}, ["every", "nan"]),
+        (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"shuffle": "no"}, ["shuffle", "'no'"]),
+        (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"checkpoint": "a\0b"}, ["checkpoint", "a\\x00b"]),
+        (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"checkpoint": 5}, ["checkpoint", "5"]),
     ],
 )
 def test_bad_arguments_say_what_is_wrong(text: str, data: Any, start: Any, options: Any, words: list[str]) -> None:
     with pytest.raises(symdiff.SymdiffError) as error:
         program(text).train(data, start, **{"epochs": 1, **options}, backend="numpy")
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    data, start = {"x": [1.0, 2.0], "y": 1.0}, {"w": 0, "b": 0}
+    plain = program(LINE).train(data, start, epochs=2, settings={"eta": 0.5}, backend="numpy")
+    for eta, every in ((np.float32(0.5), np.float32(1)), (np.float64(0.5), np.int64(1))):
+        made = program(LINE).train(
+            data, start, epochs=2, settings={"eta": eta}, every=every, shuffle=np.False_, backend="numpy"
+        )
+        assert same(plain, made)
+    whole = program(LINE).train(data, start, epochs=1, settings={"eta": np.int64(1)}, backend="numpy")
+    assert whole.parameters["b"] == 2.0
+
+
+def test_a_dimension_of_size_0_holds_no_samples(backend: str) -> None:
+    """It may well be data that are not there this time."""
+    text = "w: 2; c: const(2); more: const(n); sum((w - c)**2) + sum(more)*w[0]"
+    made = program(text).train({"c": [1.0, 2.0], "more": []}, {"w": [0.0, 0.0]}, epochs=1, backend=backend)
+    assert made.parameters["w"].tolist() == pytest.approx([0.1, 0.2]) and made.samples == "1"
+
+
+def test_a_training_says_what_it_took_for_samples() -> None:
+    data, start = rows()
+    made = program(ROWS).train(data, start, epochs=1, backend="numpy")
+    assert made.samples == "23 along n" and "1 epochs over 23 along n, 1 updates" in repr(made)
+    made = program(POINT).train({"x": data["X"], "y": data["y"]}, start, epochs=1, backend="numpy")
+    assert made.samples == "23 points"
+    made = program(ROSENBROCK).train(start={"x": 0, "y": 0}, epochs=1, backend="numpy")
+    assert made.samples == "1" and "over" not in repr(made)
 
 
 def test_shapes_raise_shape_errors() -> None:
@@ -358,6 +399,13 @@ def test_divergence_says_where_and_keeps_what_was_made(
         assert made.updates > 0 and same(made, again)
 
 
+def test_divergence_without_parameters(backend: str) -> None:
+    """There is no number of theta to name, and none is needed."""
+    text = "W: n; x: const(); log(sum(W) - 1 + 0*x)"
+    with pytest.raises(symdiff.DivergenceError, match="the value is nan"):
+        program(text).train({"x": 1.0}, {"W": np.zeros(0)}, epochs=1, backend=backend)
+
+
 def test_divergence_inside_an_epoch(backend: str) -> None:
     x = np.array([1.0, 1, 1, 1e200, 1, 1])
     with pytest.raises(symdiff.DivergenceError, match=r"epoch 0 \(from 0\), update 4") as error:
@@ -394,6 +442,13 @@ def test_ctrl_c_ends_a_run_and_the_checkpoint_goes_on(backend: str, handler: Any
     whole = prog.train(data, start, epochs=40, batch=5, backend=backend)
     gone_on = prog.train(data, start, epochs=40, **options)
     assert same(whole, gone_on) and gone_on.updates == whole.updates and not gone_on.interrupted
+
+
+def test_ctrl_c_after_the_last_update_interrupts_nothing(handler: Any) -> None:
+    made = program(ROSENBROCK).train(
+        start={"x": 0, "y": 0}, epochs=1, progress=lambda *_: signal.raise_signal(signal.SIGINT), backend="numpy"
+    )
+    assert made.updates == 1 and not made.interrupted
 
 
 def test_the_second_ctrl_c_raises(handler: Any) -> None:
@@ -486,6 +541,18 @@ def test_train_in_one_go() -> None:
     assert set(part.parameters) == {"W"}
     with pytest.raises(symdiff.SymdiffError, match="wrt"):
         optim.train(formula.gradient(), data, start, wrt=("W",), epochs=1)
+
+
+def test_a_start_that_has_no_names() -> None:
+    data, start = rows()
+    with pytest.raises(symdiff.SymdiffError, match="start: expected arrays by name"):
+        optim.train(ROWS, data, list(start.values()), epochs=1, backend="numpy")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule", ["adam", None, optim.adam])
+def test_what_is_no_rule_is_refused(rule: Any) -> None:
+    with pytest.raises(symdiff.SymdiffError, match=r"symdiff\.optim\.adam\(\)"):
+        symdiff.formula(ROSENBROCK).gradient().update(rule)
 
 
 def test_rules_by_the_names_of_commands() -> None:

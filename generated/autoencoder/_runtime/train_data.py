@@ -13,7 +13,6 @@ The module is copied verbatim into generated packages.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -37,13 +36,17 @@ class DivergenceError(TrainingError):
 
 
 class CheckpointError(TrainingError):
-    """A checkpoint is damaged, cannot be written, or belongs to another training."""
+    """A checkpoint is damaged, cannot be written, or belongs to another training; where a run could not be kept,
+    `training` holds what it has made.
+    """
+
+    training: Any = None
 
 
 @dataclass(frozen=True)
 class Errors:
     """The classes that a training raises: for arguments in general, for shapes, for numbers that are not finite, and
-    for checkpoints. Instances of `divergence` get an attribute `training`.
+    for checkpoints. Instances of `divergence` and `checkpoint` get an attribute `training`.
     """
 
     usage: type[Exception] = TrainingError
@@ -91,32 +94,23 @@ def problem_of(
     for name, array in arrays.items():
         _check_axes(spec, name, array.shape, "data", 1, errors)
     along = [name for name, array in arrays.items() if array.ndim > len(_declared(spec, name))]
-    count = _points(arrays, along, errors)
+    points = _points(arrays, along, errors)
     sizes = _sizes(spec, theta_parts, arrays, along, errors)
-    axes: dict[str, int | None] = dict.fromkeys(others)
-    dimension = None
-    if along:
-        if samples is not None:
-            raise errors.usage(
-                f"samples: '{samples}' names an axis of the formula, but {_listed(along)} have samples as points, "
-                "along an axis in front of the declared ones"
-            )
-        axes.update(dict.fromkeys(along, 0))
-    else:
-        dimension = _dimension(spec, others, samples, errors)
-        if dimension is not None:
-            count = sizes[dimension]
-            axes.update({name: _declared(spec, name).index(dimension) for name in _having(spec, others, dimension)})
+    if along and samples is not None:
+        raise errors.usage(
+            f"samples: '{samples}' names an axis of the formula, but {_listed(along)} have samples as points, "
+            "along an axis in front of the declared ones"
+        )
+    dimension = None if along else _dimension(spec, others, samples, sizes, errors)
+    axes = _axes(spec, others, along, dimension)
+    count = points if dimension is None else sizes[dimension]
     if count == 0:
         raise errors.shape(f"the data have no samples: {_listed([n for n in others if axes[n] is not None])}")
-    places, stop = {}, 0
-    for name, part in theta_parts.items():
-        places[name] = (slice(stop, stop + prod(part.shape)), part.shape)
-        stop += prod(part.shape)
+    theta = np.concatenate([np.zeros(0), *(part.ravel() for part in theta_parts.values())])
     return Problem(
-        theta=np.concatenate([np.zeros(0), *(part.ravel() for part in theta_parts.values())]),
-        state=np.zeros((len(spec.states), stop)),
-        places=places,
+        theta=theta,
+        state=np.zeros((len(spec.states), theta.size)),
+        places=_places(theta_parts),
         data=arrays,
         axes=axes,
         samples=count,
@@ -125,6 +119,24 @@ def problem_of(
         dimension=dimension,
         settings=tuple(number for _, number in spec.settings),
     )
+
+
+def _axes(spec: TrainerSpec, others: tuple[str, ...], along: list[str], dimension: str | None) -> dict[str, int | None]:
+    """The axis along which the samples of each array lie; None: there is none."""
+    axes: dict[str, int | None] = dict.fromkeys(others)
+    axes.update(dict.fromkeys(along, 0))
+    if dimension is not None:
+        axes.update({name: _declared(spec, name).index(dimension) for name in _having(spec, others, dimension)})
+    return axes
+
+
+def _places(parts: Mapping[str, Array]) -> dict[str, tuple[slice, Shape]]:
+    """Where each parameter lies in theta, and its shape."""
+    places, stop = {}, 0
+    for name, part in parts.items():
+        places[name] = (slice(stop, stop + part.size), part.shape)
+        stop += part.size
+    return places
 
 
 def check_batches(spec: TrainerSpec, problem: Problem, batch: int, errors: Errors) -> None:
@@ -151,6 +163,11 @@ def _listed(names: list[str]) -> str:
 
 def _check_names(spec: TrainerSpec, data: Mapping[str, Any], start: Mapping[str, Any], errors: Errors) -> None:
     for given, what in ((data, "data"), (start, "start")):
+        if not isinstance(given, Mapping):
+            raise errors.usage(
+                f"{what}: expected arrays by name ({{{next(iter(spec.shapes), 'x')!r}: ...}}), got "
+                f"{type(given).__name__}"
+            )
         for name in given:
             if name not in spec.shapes:
                 raise errors.usage(f"{what}: {name!r} is no input of the formula ({', '.join(spec.shapes)})")
@@ -229,13 +246,18 @@ def _having(spec: TrainerSpec, names: tuple[str, ...], dimension: str) -> list[s
     return [name for name in names if dimension in _declared(spec, name)]
 
 
-def _dimension(spec: TrainerSpec, others: tuple[str, ...], samples: str | None, errors: Errors) -> str | None:
-    """The dimension of the samples: the one that was named, or the only one that data have and no parameter has."""
+def _dimension(
+    spec: TrainerSpec, others: tuple[str, ...], samples: str | None, sizes: Mapping[str, int], errors: Errors
+) -> str | None:
+    """The dimension of the samples: the one that was named, or the only one that data have and no parameter has.
+
+    One of size 0 holds none, so that it must be named to be taken for it.
+    """
     own = {size for name in spec.wrt for size in _declared(spec, name)}
     free = dict.fromkeys(s for n in others for s in _declared(spec, n) if isinstance(s, str) and s not in own)
     fit = [s for s in free if all(_declared(spec, n).count(s) == 1 for n in _having(spec, others, s))]
     if samples is None:
-        return fit[0] if len(fit) == 1 and len(free) == 1 else None
+        return fit[0] if len(fit) == 1 and len(free) == 1 and sizes[fit[0]] > 0 else None
     if samples in fit:
         return samples
     if samples in own:

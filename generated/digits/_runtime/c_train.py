@@ -58,6 +58,8 @@ class CTrainEngine:
 class CTrainRun:
     """See `Run`. The problem's arrays are used where they are."""
 
+    holds = True
+
     def __init__(self, engine: CTrainEngine, problem: Problem) -> None:
         ffi, spec = engine.ffi, engine.spec
         self._engine, self._problem = engine, problem
@@ -100,14 +102,17 @@ class CTrainRun:
         return self._engine.ffi.from_buffer(self._double, array)
 
     def stop(self) -> None:
-        """End the call that is running, before its next update; without one, the next call makes no update."""
+        """See `Run`: it is looked at before every call of the gradient, so also between the points of one update."""
         self._stop[0] = 1
 
     def advance(self, order: Array | None, batch: int, first: int, before: int, values: Array) -> Outcome:
-        """See `Run`. Raises KernelError where sizes of a batch do not fit the formula, MemoryError for a batch beyond
-        every memory.
+        """See `Run`. Raises KernelError where sizes of a batch do not fit the formula, and for a batch that no epoch
+        has; MemoryError for a batch beyond every memory.
         """
         ffi, run = self._engine.ffi, self._run
+        per_epoch = -(-self._problem.samples // batch)
+        if not 0 <= first < per_epoch:
+            raise KernelError(f"{self._engine.spec.name}: an epoch has batches 0 to {per_epoch - 1}, and no {first}")
         self._prepare(batch)
         rows = ffi.NULL if order is None else self._rows(order)
         run.order, run.first, run.before = rows, first, before

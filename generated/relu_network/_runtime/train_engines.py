@@ -63,7 +63,19 @@ class Outcome:
 
 
 class Run(Protocol):
-    """An engine with the memory of one problem; for one thread at a time."""
+    """An engine with the memory of one problem; for one thread at a time.
+
+    `holds`: while `advance` runs, no signal handler of Python does, so it takes another thread to call `stop`.
+    """
+
+    @property
+    def holds(self) -> bool: ...
+
+    def stop(self) -> None:
+        """End the call of `advance` that is running, with whole updates alone; without one, the next call makes none.
+
+        Any thread and any signal handler may call it.
+        """
 
     def advance(self, order: Array | None, batch: int, first: int, before: int, values: Array) -> Outcome:
         """Make `len(values)` updates, and note the value before each in `values`.
@@ -111,8 +123,11 @@ class NumpyTrainEngine:
 class NumpyRun:
     """See `Run`."""
 
+    holds = False
+
     def __init__(self, engine: NumpyTrainEngine, problem: Problem) -> None:
         self._engine, self._problem = engine, problem
+        self._stopped = False
         self._gradient = np.empty_like(problem.theta)
         self._theta, self._state = np.empty_like(problem.theta), np.empty_like(problem.state)
         self._parameters = self._views(problem.theta)
@@ -126,10 +141,17 @@ class NumpyRun:
     def _views(self, vector: Array) -> tuple[Array, ...]:
         return tuple(vector[part].reshape(shape) for part, shape in self._problem.places.values())
 
+    def stop(self) -> None:
+        """See `Run`: it is looked at between two updates."""
+        self._stopped = True
+
     def advance(self, order: Array | None, batch: int, first: int, before: int, values: Array) -> Outcome:
         """See `Run`."""
         samples, row, start = self._problem.samples, 0, first * batch
         for k in range(len(values)):
+            if self._stopped:
+                self._stopped = False
+                return Outcome(k)
             stop = min(start + batch, samples)
             chosen = slice(start, stop) if order is None else order[row, start:stop]
             with np.errstate(all="ignore"):

@@ -12,11 +12,10 @@ no bit of the result.
 The module is copied verbatim into generated packages.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array
-from .checkpoint import Checkpoint, Kept
+from .checkpoint import Checkpoint, Kept, digest
 from .interrupt import Interrupt
 from .train_data import Errors, TrainerSpec, check_batches, problem_of
 from .train_engines import Outcome, Problem, Run, TrainEngine
@@ -60,9 +59,10 @@ class Training:
     history      values of the whole epochs
     value        the last of them; of the updates that were made, where the first epoch is not whole; nan without any
     updates      number of updates made, over all sessions of the run
-    interrupted  whether Ctrl-C was pressed, which ends a run before its last epoch
+    interrupted  whether Ctrl-C ended the run before its last update
     states       state of the rule -> parameter -> number or new array
     backend      `c` or `numpy`
+    samples      what was taken for samples: `23 points`, `23 along n`, or `1` where data have none
     """
 
     parameters: dict[str, Any]
@@ -72,10 +72,12 @@ class Training:
     interrupted: bool
     states: dict[str, dict[str, Any]]
     backend: str
+    samples: str
 
     def __repr__(self) -> str:
+        over = "" if self.samples == "1" else f" over {self.samples}"
         state = ", interrupted" if self.interrupted else ""
-        return f"<training of {len(self.history)} epochs, {self.updates} updates, value {self.value:.6g}{state}>"
+        return f"<training of {len(self.history)} epochs{over}, {self.updates} updates, value {self.value:.6g}{state}>"
 
 
 @dataclass(frozen=True)
@@ -146,28 +148,29 @@ class Trainer:
         shuffle     whether each epoch has an order of its own; by default if `batch` is smaller than the data
         samples     dimension along which the samples lie; by default the only one that data have and no parameter has
         settings    other numbers for settings of the update rule, by name
-        checkpoint  file that the run is kept in and goes on from
+        checkpoint  file that the run is kept in and goes on from, also on the other backend (whose last bits differ)
         every       seconds between checkpoints; 0: as often as possible
         progress    is called with (whole epochs, epochs, value of the last whole epoch) several times a second
 
-        The caller's arrays stay as they are. Ctrl-C ends the run in an orderly way within a second, with its state in
-        the checkpoint and `interrupted` set in the result; the next one raises KeyboardInterrupt. It is looked for
-        where this is called in the main thread.
+        The caller's arrays stay as they are. Ctrl-C ends the run in an orderly way, with its state in the checkpoint
+        and `interrupted` set in the result; the next one raises KeyboardInterrupt. It ends within a second, or once the
+        update is made that is being made, where that takes longer (NumPy, and in C samples along a dimension with a
+        name); of an update over points C makes no more. It is looked for where this is called in the main thread.
 
         Raises the classes of `Errors`: for arguments, shapes, a number that is not finite (everything before that
-        update is in the error's `training`), and a checkpoint that is damaged or of another run.
+        update is in the error's `training`), and a checkpoint that is damaged, of another run, or cannot be written
+        (what was made is in the error's `training`).
         """
-        spec = self._set(settings or {})
-        problem = problem_of(spec, data or {}, start or {}, samples, self._errors)
+        spec = self._set({} if settings is None else settings)
+        problem = self._problem(spec, data, start, samples)
         plan = self._plan(problem, epochs, batch, seed, shuffle)
-        if not (isinstance(every, int | float) and every >= 0):
-            raise self._errors.usage(f"every: expected seconds from 0, got {every!r}")
+        seconds = _number(every)
+        if not seconds >= 0:
+            raise self._errors.usage(f"every: expected seconds from 0, got {_shown(every)}")
         session = _Session(spec, self.engine, self._errors, problem, plan)
-        file = None if checkpoint is None else Checkpoint(Path(checkpoint), self._errors.checkpoint)
-        if file is not None:
-            session.keep_in(file, float(every))
-        with Interrupt() as interrupt:
-            session.run(interrupt, progress)
+        if checkpoint is not None:
+            session.keep_in(self._file(checkpoint), seconds)
+        session.run(progress)
         return session.result()
 
     def value(
@@ -178,22 +181,36 @@ class Trainer:
         samples: str | None = None,
     ) -> float:
         """The value over all of the data, which may be others than those of a training. Raises as `train` does."""
-        problem = problem_of(self.spec, data or {}, parameters or {}, samples, self._errors)
+        problem = self._problem(self.spec, data, parameters, samples)
         check_batches(self.spec, problem, problem.samples, self._errors)
         values = np.empty(1)
         # of an update whose result nobody sees
         self.engine.bind(problem).advance(None, problem.samples, 0, 0, values)
         return float(values[0])
 
+    def _problem(self, spec: TrainerSpec, data: Any, parameters: Any, samples: Any) -> Problem:
+        data, parameters = {} if data is None else data, {} if parameters is None else parameters
+        return problem_of(spec, data, parameters, samples, self._errors)
+
+    def _file(self, path: Any) -> Checkpoint:
+        try:
+            place = Path(path)
+        except TypeError:
+            raise self._errors.usage(f"checkpoint: expected the name of a file, got {_shown(path)}") from None
+        return Checkpoint(place, self._errors.checkpoint)
+
     def _set(self, settings: Mapping[str, float]) -> TrainerSpec:
         """The spec with other settings."""
         known = dict(self.spec.settings)
-        for name, number in settings.items():
+        if not isinstance(settings, Mapping):
+            raise self._errors.usage(f"settings: expected numbers by name, got {_shown(settings)}")
+        for name, given in settings.items():
             if name not in known:
                 raise self._errors.usage(f"settings: the rule has {', '.join(known) or 'none'}, not {name!r}")
-            if not isinstance(number, int | float) or not isfinite(number):
-                raise self._errors.usage(f"settings: '{name}' needs a finite number, got {number!r}")
-            known[name] = float(number)
+            number = _number(given)
+            if not isfinite(number):
+                raise self._errors.usage(f"settings: '{name}' needs a finite number, got {_shown(given)}")
+            known[name] = number
         return replace(self.spec, settings=tuple(known.items()))
 
     def _plan(self, problem: Problem, epochs: Any, batch: Any, seed: Any, shuffle: bool | None) -> Plan:
@@ -212,6 +229,8 @@ class Trainer:
             batch = min(_whole("batch", batch, 1, usage), problem.samples)
         if shuffle is None:
             shuffle = batch < problem.samples
+        elif not isinstance(shuffle, bool | np.bool_):
+            raise usage(f"shuffle: expected True, False or None, got {_shown(shuffle)}")
         check_batches(self.spec, problem, batch, self._errors)
         return Plan(problem.samples, batch, epochs, seed, bool(shuffle) and problem.samples > 1)
 
@@ -222,8 +241,23 @@ def _whole(name: str, value: Any, least: int, usage: type[Exception]) -> int:
     except TypeError:
         number = least - 1
     if number < least or isinstance(value, bool):
-        raise usage(f"{name}: expected a whole number from {least}, got {value!r}")
+        raise usage(f"{name}: expected a whole number from {least}, got {_shown(value)}")
     return number
+
+
+def _number(value: Any) -> float:
+    """A number of Python or NumPy as float; nan for anything else, and for an integer beyond float64."""
+    try:
+        isfinite(value)  # unlike float, it takes no text
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return nan
+
+
+def _shown(value: Any) -> str:
+    """What a message says of a value."""
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "an integer of that size"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 class _Session:
@@ -243,12 +277,19 @@ class _Session:
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
-    def run(self, interrupt: Interrupt, progress: Progress | None) -> None:
-        """Make the updates that are missing.
+    def run(self, progress: Progress | None) -> None:
+        """Make the updates that are missing, or those until Ctrl-C.
 
         An exception out of the engine (the second Ctrl-C) may leave an update half made, and is not saved.
         """
-        engine, plan = self._engine.bind(self._problem), self._plan
+        engine = self._engine.bind(self._problem)
+        with Interrupt(engine.stop, listen=engine.holds) as interrupt:
+            self._updates(engine, interrupt, progress)
+            self.interrupted = interrupt.wanted and self.updates < self._plan.total
+            self._save()
+
+    def _updates(self, engine: Run, interrupt: Interrupt, progress: Progress | None) -> None:
+        plan = self._plan
         size, told = 1, len(self.history)
         while self.updates < plan.total and not interrupt.wanted:
             size = self._fitting(size)
@@ -257,15 +298,12 @@ class _Session:
             took = max(time.perf_counter() - began, 1e-9)
             size = max(1, min(int(size * _CHUNK / took), size * _GROWTH))
             if outcome.fault is not None:
-                self._save()
                 raise self._diverged(outcome, float(values[outcome.done]))
             if time.monotonic() - self._saved >= self._every:
                 self._save()
             if progress is not None and len(self.history) > told:
                 told = len(self.history)
                 progress(told, plan.epochs, self.history[-1])
-        self.interrupted = interrupt.wanted
-        self._save()
 
     def _fitting(self, size: int) -> int:
         """A number of updates to make now: `size`, or less."""
@@ -333,29 +371,48 @@ class _Session:
             interrupted=self.interrupted,
             states={name: self._split(row) for name, row in zip(spec.states, problem.state, strict=True)},
             backend=self._engine.backend,
+            samples=self._samples,
         )
+
+    @property
+    def _samples(self) -> str:
+        problem = self._problem
+        if problem.points:
+            return f"{problem.samples} points"
+        return "1" if problem.dimension is None else f"{problem.samples} along {problem.dimension}"
 
     def _split(self, vector: Array) -> dict[str, Any]:
         parts = self._problem.places.items()
         return {n: vector[p].reshape(shape).copy() if shape else float(vector[p.start]) for n, (p, shape) in parts}
 
     def _diverged(self, outcome: Outcome, value: float) -> Exception:
+        """The error for a number that is not finite; what was made before it is saved, if that is possible."""
         epoch = self.updates // self._plan.per_epoch
-        what = {
-            "value": f"the value is {value}",
-            "gradient": f"the derivative of the value by {self._element(outcome.place)} is not finite",
-            "state": f"a state of the rule for {self._element(outcome.place)} is not finite",
-            "parameter": f"{self._element(outcome.place)} is not finite after the update",
-        }[str(outcome.fault)]
         settings = ", ".join(f"{name} = {number:.6g}" for name, number in self._spec.settings)
         remedy = f"a lower learning rate may help ({settings})" if settings else "take smaller steps"
         if self.updates == 0:
             remedy = f"that is the first update, so look at the data and the start; or {remedy}"
+        unsaved = ""
+        try:
+            self._save()
+        except self._errors.checkpoint as failed:
+            unsaved = f"; and {failed}"
         error = self._errors.divergence(
-            f"the training diverged in epoch {epoch} (from 0), update {self.updates + 1}: {what}; {remedy}"
+            f"the training diverged in epoch {epoch} (from 0), update {self.updates + 1}: "
+            f"{self._fault(outcome, value)}; {remedy}{unsaved}"
         )
         error.training = self.result()  # type: ignore[attr-defined]  # `Errors` says that the class has it
         return error
+
+    def _fault(self, outcome: Outcome, value: float) -> str:
+        if outcome.fault == "value":
+            return f"the value is {value}"
+        element = self._element(outcome.place)
+        if outcome.fault == "gradient":
+            return f"the derivative of the value by {element} is not finite"
+        if outcome.fault == "state":
+            return f"a state of the rule for {element} is not finite"
+        return f"{element} is not finite after the update"
 
     def _element(self, place: int) -> str:
         """`W1[0, 2]` for a number of theta."""
@@ -390,7 +447,11 @@ class _Session:
         if self._file is None or self._kept == self.updates:
             return
         state = Kept(self._problem.theta, self._problem.state, np.array(self.history), self.partial, self.updates)
-        self._file.save(self._identity, state)
+        try:
+            self._file.save(self._identity, state)
+        except self._errors.checkpoint as error:
+            error.training = self.result()  # type: ignore[attr-defined]  # `Errors` says that the class has it
+            raise
         self._saved, self._kept = time.monotonic(), self.updates
 
     def _identified(self) -> dict[str, str]:
@@ -401,23 +462,18 @@ class _Session:
             **spec.identity(),
             **{f"setting {name}": repr(number) for name, number in spec.settings},
             "parameters": ", ".join(problem.places),
-            "samples": f"{plan.samples} {'points' if problem.points else f'along {problem.dimension}'}",
+            "samples": self._samples,
             "batch": str(plan.batch),
             "shuffle": str(plan.shuffle),
             "seed": str(plan.seed) if plan.shuffle else "",
-            **{f"data '{name}'": _digest(array) for name, array in problem.data.items()},
-            **{f"start '{name}'": _digest(array) for name, array in start.items()},
+            **{f"data '{name}'": digest({name: array}) for name, array in problem.data.items()},
+            **{f"start '{name}'": digest({name: array}) for name, array in start.items()},
         }
 
 
 def _sum(first: float, rest: Array) -> float:
     """The sum from left to right."""
     return float(np.cumsum(np.concatenate([[first], rest]))[-1])
-
-
-def _digest(array: Array) -> str:
-    """Shape and content of an array in a few letters."""
-    return f"{array.shape} {hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()[:32]}"
 
 
 __all__ = ["History", "Plan", "Progress", "Trainer", "Training"]

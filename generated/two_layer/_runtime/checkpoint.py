@@ -4,7 +4,7 @@
 A checkpoint is an NPZ file. It is written to a temporary file beside its place, flushed to the disk, and put in place
 in one step; then the folder is flushed. So whatever kills a process, and whenever, the file that has the name is one
 that was written to its end. What a killed process leaves is a temporary file, `.NAME.PROCESS-*.tmp`, which the next
-run removes.
+run removes. Of two runs that write the same file at once the last one stays.
 
 The module is copied verbatim into generated packages.
 """
@@ -14,7 +14,8 @@ import io
 import json
 import os
 import re
-import tempfile
+import secrets
+import stat
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,6 +30,9 @@ from .arrays import Array, Shape
 _FORMAT = "symdiff checkpoint 1"
 _ENTRIES = ("format", "identity", "digest", "theta", "state", "history", "partial", "updates")
 _LARGEST = 1 << 34  # bytes of a file that is read at all
+_MAGIC = b"PK\x03\x04"  # what an NPZ file begins with
+
+_writing: set[str] = set()  # temporary files that threads of this process are writing
 
 
 @dataclass(frozen=True)
@@ -45,25 +49,29 @@ class Kept:
 
 
 class Checkpoint:
-    """The file at `path`. `error` is raised for one that cannot be read, written or used, with what to do."""
+    """The file at `path`, or that a symbolic link there leads to. `error` is raised for one that cannot be read,
+    written or used, with what to do.
+    """
 
     def __init__(self, path: Path, error: type[Exception]) -> None:
         self.path, self._error = path, error
+        try:
+            self._place = Path(os.path.realpath(path))
+        except (OSError, ValueError) as problem:  # too many links, a zero byte
+            raise error(f"the checkpoint {str(path)!r} is no name of a file: {problem}") from None
 
     def load(self, identity: Mapping[str, str], theta: Shape, state: Shape) -> Kept | None:
         """What the file holds, None where it is not there; temporary files of killed processes are removed.
 
         `identity` (name -> text) is compared with the one that was saved, and the error names what differs.
         """
-        self._remove_leftovers()
         try:
-            if self.path.is_file() and self.path.stat().st_size > _LARGEST:
-                raise self._damaged("it is too large")
-            content = self.path.read_bytes()
+            self._remove_leftovers()
+            content = self._content()
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise self._error(f"cannot read the checkpoint {self.path}: {error.strerror or error}") from None
+        except (OSError, MemoryError) as error:
+            raise self._error(f"cannot read the checkpoint {self.path}: {_reason(error)}") from None
         entries = self._entries(content)
         self._compare(json.loads(str(entries["identity"])), identity)
         kept = Kept(
@@ -89,11 +97,26 @@ class Checkpoint:
             "updates": np.array(kept.updates, np.int64),
         }
         buffer = io.BytesIO()
-        np.savez(buffer, **entries, digest=np.array(_digest(entries)))
         try:
-            _replace(self.path, buffer.getvalue())
-        except OSError as error:
-            raise self._error(f"cannot write the checkpoint {self.path}: {error.strerror or error}") from None
+            np.savez(buffer, **entries, digest=np.array(digest(entries)))
+            _replace(self._place, buffer.getbuffer())
+        except (OSError, MemoryError) as error:
+            raise self._error(f"cannot write the checkpoint {self.path}: {_reason(error)}") from None
+
+    def _content(self) -> bytes:
+        """What is in the file. A pipe or a device is not even opened."""
+        mode = self._place.stat().st_mode
+        if not stat.S_ISREG(mode):
+            what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+            raise self._error(f"cannot keep a checkpoint in {self.path}, which is {what}: name a file")
+        with open(self._place, "rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                raise self._damaged("it is no NPZ file")
+            file.seek(0)
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise self._damaged("it is too large")
+        return content
 
     def _entries(self, content: bytes) -> dict[str, Array]:
         """The arrays of the file, which are those that were saved."""
@@ -106,7 +129,7 @@ class Checkpoint:
             raise self._damaged(type(error).__name__) from None
         if set(entries) != set(_ENTRIES) or str(entries["format"]) != _FORMAT:
             raise self._damaged("it is no checkpoint of this version")
-        if str(entries.pop("digest")) != _digest(entries):
+        if str(entries.pop("digest")) != digest(entries):
             raise self._damaged("wrong checksum")
         return entries
 
@@ -130,25 +153,31 @@ class Checkpoint:
 
     def _remove_leftovers(self) -> None:
         """Temporary files of processes that are not there any more."""
-        for file in self.path.parent.glob(".*.tmp"):
-            found = re.fullmatch(rf"\.{re.escape(self.path.name)}\.([0-9]+)-\w+\.tmp", file.name)
-            if found and not _is_running(int(found[1])):
+        for file in self._place.parent.glob(".*.tmp"):
+            found = re.fullmatch(rf"\.{re.escape(self._place.name)}\.([0-9]+)-\w+\.tmp", file.name)
+            if found and str(file) not in _writing and not _is_running(int(found[1])):
                 with suppress(OSError):
                     file.unlink()
 
 
-def _digest(entries: Mapping[str, Array]) -> str:
-    """sha256 over names, types, shapes and bytes."""
+def digest(arrays: Mapping[str, Array]) -> str:
+    """sha256 over names, types, shapes and content."""
     state = hashlib.sha256()
-    for name in sorted(entries):
-        array = np.ascontiguousarray(entries[name])
-        state.update(f"{name} {array.dtype.str} {np.shape(entries[name])}\n".encode())
-        state.update(array.tobytes())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        state.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        state.update(array.data if array.dtype.kind == "f" else array.tobytes())
     return state.hexdigest()
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    return str(getattr(error, "strerror", None) or error)
+
+
 def _is_running(process: int) -> bool:
-    """Whether a process of that number is there, other than this one."""
+    """Whether a process of that number is there, other than this one (which may have the number of a killed one)."""
     if process == os.getpid():
         return False
     if os.name == "nt":  # there os.kill ends what it is to look for
@@ -162,27 +191,25 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Put a file with this content in the place of `path`, in one step. Raises OSError."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}-", suffix=".tmp", dir=path.parent)
+def _replace(path: Path, content: memoryview) -> None:
+    """Put a file with this content and the mode of the old one in the place of `path`, in one step. Raises OSError."""
+    name = str(path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(6)}.tmp")
+    _writing.add(name)
     try:
-        with open(handle, "wb") as file:
+        with open(name, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
+        with suppress(FileNotFoundError):
+            os.chmod(name, stat.S_IMODE(path.stat().st_mode))
         os.replace(name, path)
     except BaseException:
         with suppress(OSError):
             os.unlink(name)
         raise
+    finally:
+        _writing.discard(name)
     _flush_folder(path.parent)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _flush_folder(folder: Path) -> None:
@@ -195,4 +222,4 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-__all__ = ["Checkpoint", "Kept"]
+__all__ = ["Checkpoint", "Kept", "digest"]
