@@ -41,9 +41,13 @@ def _allowed() -> dict[str, set[str]]:
     table["pipeline"] = {*DATA, *STAGES, "runtime", "progress"}
     table["cli_options"] = {"pipeline", "errors", "optim", "__init__"}
     table["cli_train"] = {"pipeline", "errors", "init", "cli_options", "__init__"}
-    table["cli"] = {"pipeline", "errors", "cli_options", "cli_train"}
+    table["serve"] = {"pipeline", "errors", "shapes", "examples", "render"}  # of render the environment alone
+    table["notebook"] = {"pipeline", "errors", "cli_options"}
+    table["cli_serve"] = {"errors", "serve"}
+    table["cli_graph"] = {"pipeline", "cli_options"}
+    table["cli"] = {"pipeline", "errors", "cli_graph", "cli_options", "cli_serve", "cli_train"}
     table["__main__"] = {"cli"}
-    table["__init__"] = {"pipeline", "programs", "optim", "init", *DATA}
+    table["__init__"] = {"pipeline", "programs", "optim", "init", "notebook", *DATA}
     return table
 
 

@@ -10,6 +10,7 @@ from symdiff.render.array_paths import Chain, Edge, Paths, Sum
 from symdiff.render.array_people import tidy
 from symdiff.render.array_signs import WIDE, packed
 from symdiff.render.latex_lines import width
+from symdiff.render.latex_notation import tagged
 from symdiff.shapes import Shape
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class ChainWriter:
     def chains(self) -> list[dict[str, Any]]:
         """For each named beginning and each variable, its products of partial derivatives."""
         model = self.page.model
-        paths = Paths(self.page.locals, model.output, model.tape.wrt, model.named)
+        paths = Paths(self.page.locals, model.output, model.tape.wrt, model.named, model.options.style == "chain")
         self.turned = paths.turned
         found: list[dict[str, Any]] = []
         if paths.is_long:
@@ -104,7 +105,15 @@ class ChainWriter:
     def _factor(self, edge: Edge) -> tuple[str, float]:
         text = self.page.partial(edge.of, edge.by)
         primal = self.page.locals.primal[edge.of]
-        found = [self.page.locals.factor(primal, self.page.locals.operand(send), send.local) for send in edge.sends]
+        compound = self.page.model.is_compound(edge.of)
+        if compound:
+            found = [self.page.model.compound_factor(send) for send in edge.sends]
+        else:
+            found = [self.page.locals.factor(primal, self.page.locals.operand(send), send.local) for send in edge.sends]
+        if compound and any(factor is None for factor in found):
+            tags = ", ".join(f"({tagged(send.label)})" for send in edge.sends)
+            shape = self.page.jacobian_shape(primal.shape, self.page.model.shapes[edge.by])
+            return _underbraced(text, [rf"\text{{see {tags}}}", shape], self.page.flat)
         if any(factor is None for factor in found):
             inside = self.page.model.shapes[edge.by]
             words = self.page.locals.word(primal, self.page.locals.operand(edge.sends[0]))
