@@ -8,7 +8,7 @@
 0.6017114415641729
 """
 
-from symdiff import init, optim
+from symdiff import functions, init, optim
 from symdiff.errors import (
     BuildError,
     CheckpointError,
@@ -21,7 +21,6 @@ from symdiff.errors import (
 )
 from symdiff.formula import Limits
 from symdiff.pipeline import VERSION, Formula, Kernel, Program, formula, gradient, trace_function
-from symdiff.programs import functions
 from symdiff.programs.scalar import Scalar
 
 __version__ = VERSION

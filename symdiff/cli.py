@@ -1,5 +1,5 @@
 """The command line: results on stdout, messages on stderr; exit 0 ok, 1 check failed or diverged, 2 bad use, 130
-interrupted.
+interrupted, 143 a training was terminated.
 
 Nothing that goes wrong with a formula, a file or a compiler ends in a traceback: every such error is one line that
 says what is wrong and where, with the place in the formula under it.
@@ -19,6 +19,7 @@ from symdiff import pipeline
 from symdiff.cli_graph import graph
 from symdiff.cli_options import (
     DASHES,
+    INTERRUPTED,
     at_option,
     document_options,
     emit,
@@ -50,6 +51,9 @@ class _Command(click.Group):
         except (MemoryError, RecursionError) as error:
             message(f"the formula is too large for this machine ({type(error).__name__})")
             ctx.exit(2)
+        except KeyboardInterrupt:
+            message("interrupted")
+            ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             # whoever read our output has stopped; Python would complain again when it flushes at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -76,6 +80,9 @@ def main() -> None:
 @update_options
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
 @click.option("--force", is_flag=True, help="Overwrite files of an earlier run.")
+@click.option(
+    "--derivation/--no-derivation", default=None, help="With the derivation; by default for up to 2,000 steps."
+)
 @click.option("--build", "build_it", is_flag=True, help="Compile the package's kernel too (python -m NAME.build).")
 def generate(
     source: str,
@@ -90,12 +97,22 @@ def generate(
     settings: tuple[str, ...],
     dtype: str,
     force: bool,
+    derivation: bool | None,
     build_it: bool,
 ) -> None:
     """Write a package DIR/NAME: Python, C, header, derivation, builder, self-check."""
     program = ruled(program_of(source, wrt, value_only, limits, bindings), rule, settings)
     chosen = pipeline.package_directory(stem_of(source) if name is None else name)
-    written = program.write(Path(folder) / chosen, at=point_of(at), dtype=dtype, force=force)  # type: ignore[arg-type]  # click has checked it
+    if derivation is None and program.too_long_to_derive:
+        message(f"{program.too_long_to_derive}; --derivation writes it all the same")
+        derivation = False
+    written = program.write(
+        Path(folder) / chosen,
+        at=point_of(at),
+        dtype=dtype,  # type: ignore[arg-type]  # click has checked it
+        force=force,
+        derivation=derivation,
+    )
     click.echo(str(Path(folder) / chosen))
     if build_it:
         click.echo(pipeline.build_package(written))

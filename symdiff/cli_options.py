@@ -20,6 +20,9 @@ from symdiff.pipeline import Formula, Limits, Program
 
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|nan)")
 _BRACKETS = 10_000  # of one array on the command line
+_SUFFIX = re.compile(r"\.[A-Za-z]\w*\Z")
+_FILES_OF_VALUES = (".npz", ".toml")
+INTERRUPTED, TERMINATED = 130, 143  # exit codes after SIGINT (Ctrl-C) and SIGTERM, as shells count them
 _LIMIT_NAMES = ("length", "depth", "steps", "name", "power")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -155,13 +158,21 @@ def formula_of(source: str, limits: tuple[str, ...], bindings: tuple[str, ...]) 
 def _formula(source: str, limits: Limits) -> Formula:
     if source == "-":
         return pipeline.formula(_standard_input(limits), limits=limits)
-    if source.startswith("@"):
-        return pipeline.formula(Path(source[1:]), limits=limits)
-    if source.endswith(".sd"):
-        return pipeline.formula(Path(source), limits=limits)
-    if pipeline.is_reference(source):
+    if pipeline.is_reference(source) and not _is_text_file(source):
         return pipeline.formula_from_reference(source, limits=limits)
-    return pipeline.formula(source, limits=limits)
+    file = source_file(source)
+    return pipeline.formula(source if file is None else Path(file), limits=limits)
+
+
+def _is_text_file(source: str) -> bool:
+    return source.startswith("@") or source.endswith(".sd")
+
+
+def source_file(source: str) -> str | None:
+    """The file that FORMULA is read from; None where it is the formula itself."""
+    if _is_text_file(source):
+        return source.removeprefix("@")
+    return source.rsplit(":", 1)[0] if pipeline.is_reference(source) else None
 
 
 def _standard_input(limits: Limits) -> str:
@@ -174,10 +185,8 @@ def _standard_input(limits: Limits) -> str:
 
 def stem_of(source: str) -> str:
     """Name of what is generated: the file's stem, the function's name, or `formula`."""
-    if source.startswith("@"):
-        return Path(source[1:]).stem
-    if source.endswith(".sd"):
-        return Path(source).stem
+    if _is_text_file(source):
+        return Path(source.removeprefix("@")).stem
     return source.rsplit(":", 1)[1] if pipeline.is_reference(source) else "formula"
 
 
@@ -215,12 +224,19 @@ def point_of(given: tuple[str, ...], option: str = "--at") -> dict[str, Any] | N
     return values if given else None
 
 
+def is_file_of_values(text: str) -> bool:
+    """Whether --at, --data or --start names a file there."""
+    return text.endswith(_FILES_OF_VALUES)
+
+
 def _values(text: str, option: str) -> dict[str, Any]:
     """`w1=-3,x=[1,2]`, the table of a TOML file, or the arrays of an NPZ file."""
-    if text.endswith(".toml"):
-        return _toml(Path(text), option)
-    if text.endswith(".npz"):
-        return _npz(Path(text), option)
+    if is_file_of_values(text):
+        return (_toml if text.endswith(".toml") else _npz)(Path(text), option)
+    if "=" not in text and (_SUFFIX.search(text) or os.path.exists(text)):
+        raise click.UsageError(
+            f"{option}: {text!r} is no file that can be read here: give a .npz or .toml file, or NAME=NUMBER"
+        )
     values: dict[str, Any] = {}
     for item in _split(text):
         name, equals, number = (part.strip() for part in item.partition("="))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import time
-import zipfile
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -15,22 +12,27 @@ import numpy as np
 from symdiff import init
 from symdiff.cli_options import (
     DASHES,
-    emit,
+    INTERRUPTED,
+    TERMINATED,
     formula_of,
+    is_file_of_values,
     message,
     names_of,
     point_of,
     reading_options,
     ruled,
+    source_file,
     title_of,
     update_options,
 )
+from symdiff.cli_train_files import Files
 from symdiff.errors import CheckpointError, DivergenceError, SymdiffError
-from symdiff.pipeline import Program, Trainer, Training
+from symdiff.pipeline import Program, Termination, Training
 
 _INIT = ("xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "zeros")
-_PICTURES = (".svg", ".png", ".pdf")
 _VALUES = "K=V,...|FILE"
+_SHOWN = 6  # numbers of a parameter that are printed
+_LINES = 20  # parameters that are printed
 
 
 @click.command(context_settings=DASHES)
@@ -46,119 +48,163 @@ _VALUES = "K=V,...|FILE"
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For --init and the batches.")
 @click.option("--init", "weights", type=click.Choice(_INIT), help=f"How matrices start; by default {_INIT[0]}.")
 @click.option("--checkpoint", metavar="FILE", help="Keep the run in this file, and go on from it.")
+@click.option("--every", type=click.FloatRange(0), metavar="SECONDS", help="Time between checkpoints; by default 5.")
 @click.option("-o", "--output", metavar="FILE.npz", help="Write the parameters.")
 @click.option("--history", metavar="FILE.csv", help="Write the value of every epoch.")
 @click.option("--plot", metavar="FILE.svg", help="Draw the values over the epochs (.svg, .png, .pdf).")
 @click.option("--backend", type=click.Choice(["auto", "c", "numpy"]), default="auto", show_default=True)
 @click.pass_context
-def train(
-    context: click.Context,
-    /,
-    source: str,
-    wrt: str | None,
-    limits: tuple[str, ...],
-    bindings: tuple[str, ...],
-    data: tuple[str, ...],
-    start: tuple[str, ...],
-    rule: str | None,
-    settings: tuple[str, ...],
-    lr: float | None,
-    sizes: tuple[str, ...],
-    weights: str | None,
-    output: str | None,
-    history: str | None,
-    plot: str | None,
-    backend: str,
-    **options: Any,
-) -> None:
+def train(context: click.Context, /, **given: Any) -> None:
     """Minimise FORMULA over data, and show the value before and after.
 
     Samples of the data lie along a dimension with a name, or, in arrays with one more axis than declared, in front;
     then the mean over them is minimised. Without --wrt what is neither constant nor in --data is trained; with it,
-    --data may hold starts too. Ctrl-C ends the run in an orderly way: exit 130, and with --checkpoint the same command
-    goes on. Exit 1: a number was not finite any more.
+    --data may hold starts too. The value of an epoch (they count from 0) is that before its updates. Ctrl-C and SIGTERM
+    end the run in an orderly way: exit 130 and 143, and with --checkpoint the same command goes on. Exit 1: a number
+    was not finite any more.
     """
-    _check_files(output, history, plot)
-    inputs = dict(point_of(data, "--data") or {})
-    formula = formula_of(source, limits, bindings)
-    program = formula.gradient(names_of(wrt) or [name for name in formula.gradient().wrt if name not in inputs])
-    program = ruled(program, rule or "gd", settings, **({} if lr is None else {"eta": lr}))
-    given = {**{name: inputs.pop(name) for name in program.wrt if name in inputs}, **(point_of(start, "--start") or {})}
-    given = _started(program, given, inputs, _sizes(sizes), weights, options["seed"])
-    trainer = program.trainer(backend)  # type: ignore[arg-type]  # click has checked it
+    files = Files(given["output"], given["history"], given["plot"], given["checkpoint"])
+    if given["every"] is not None and files.checkpoint is None:
+        raise click.UsageError("--every is the time between checkpoints: name their file with --checkpoint")
+    files.check(_inputs(given))
+    with Termination() as termination:
+        try:
+            code = _train(given, files)
+        except KeyboardInterrupt:
+            if not termination.wanted:
+                raise
+            message("terminated")
+            code = TERMINATED
+    context.exit(TERMINATED if code == INTERRUPTED and termination.wanted else code)
+
+
+def _train(given: Mapping[str, Any], files: Files) -> int:
+    """The exit code."""
+    program, data, start = _problem(given)
+    options = {name: given[name] for name in ("epochs", "batch", "samples", "seed", "backend", "checkpoint")}
+    if given["every"] is not None:
+        options["every"] = given["every"]
+    program.trainer(given["backend"])  # compiled now, which is no time of the training
     began, failure = time.perf_counter(), None
     try:
-        made = program.train(inputs, given, backend=backend, progress=True, **options)  # type: ignore[arg-type]  # as above
+        made = program.train(data, start, progress=True, **options)
     except (DivergenceError, CheckpointError) as error:
         if error.training is None:
             raise
         made, failure = error.training, error
     took = time.perf_counter() - began
-    _write(made, output, history, plot, title_of(source))
-    _show(trainer, made, inputs, given, options["samples"])
+    files.write(made, title_of(given["source"]), diverged=isinstance(failure, DivergenceError))
+    _show(program, given, made, data, start)
     click.echo(f"{took:.3g} s", err=True)
+    if given["batch"] is not None and given["batch"] > made.batch:
+        message(f"--batch {given['batch']} is more than the {made.batch} samples there are, which made up every update")
     if failure is not None:
         message(str(failure))
-        context.exit(1 if isinstance(failure, DivergenceError) else 2)
+        kept = f"what was made before is written: {files.described}" if files.described else "nothing was written"
+        message(kept if files.output else f"{kept}; -o FILE.npz would keep the parameters")
+        return 1 if isinstance(failure, DivergenceError) else 2
     if made.interrupted:
-        message("interrupted" + ("; the same command goes on" if options["checkpoint"] else ""))
-        context.exit(130)
+        message("stopped by a signal" + ("; the same command goes on" if files.checkpoint else ""))
+        return INTERRUPTED
+    return 0
 
 
 # -- what goes in ------------------------------------------------------------------------------------------------------
 
 
+def _inputs(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(option, file) of everything that is read."""
+    formula, rule = source_file(given["source"]), given["rule"]
+    if formula is not None:
+        yield "FORMULA", formula
+    for option in ("data", "start"):
+        yield from ((f"--{option}", text) for text in given[option] if is_file_of_values(text))
+    if rule is not None and rule.endswith(".sd"):
+        yield "--update", rule
+    for item in given["bindings"]:
+        text = item.partition("=")[2].strip()
+        if text.startswith("@"):
+            yield "--let", text[1:]
+
+
+def _problem(given: Mapping[str, Any]) -> tuple[Program, dict[str, Any], dict[str, Any]]:
+    """The program with its rule, the data, and a start for every parameter."""
+    data = dict(point_of(given["data"], "--data") or {})
+    formula = formula_of(given["source"], given["limits"], given["bindings"])
+    wrt = names_of(given["wrt"]) or [name for name in formula.gradient().wrt if name not in data]
+    rate = {} if given["lr"] is None else {"eta": given["lr"]}
+    program = ruled(formula.gradient(wrt), given["rule"] or "gd", given["settings"], **rate)
+    own = {name: data.pop(name) for name in program.wrt if name in data}
+    own |= point_of(given["start"], "--start") or {}
+    sizes = _known_sizes(program, {**program.data.defaults, **data, **own}, _sizes(given["sizes"]))
+    return program, data, _started(program, own, sizes, given["weights"], given["seed"])
+
+
 def _sizes(given: tuple[str, ...]) -> dict[str, int]:
-    sizes = {}
+    sizes: dict[str, int] = {}
     for item in given:
         name, _, number = (part.strip() for part in item.partition("="))
         if not name.isidentifier() or not (number.isascii() and number.isdigit()):
             raise click.UsageError(f"--size: expected DIM=N, found {item!r}")
+        if name in sizes:
+            raise click.UsageError(f"--size: {name!r} is given twice")
         sizes[name] = int(number)
     return sizes
 
 
-def _started(
-    program: Program,
-    given: Mapping[str, Any],
-    data: Mapping[str, Any],
-    sizes: Mapping[str, int],
-    weights: str | None,
-    seed: int,
-) -> dict[str, Any]:
-    """A start for every parameter: the one given, the formula's own, or numbers of `symdiff.init`.
+def _known_sizes(program: Program, values: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, int]:
+    """Sizes of dimensions: those given, which must not contradict the values, and those of the values."""
+    shapes, known = program.data.arguments, dict(sizes)
+    dimensions = dict.fromkeys(size for shape in shapes.values() for size in shape if isinstance(size, str))
+    for name in sizes:
+        if name not in dimensions:
+            there = f"has {', '.join(dimensions)}" if dimensions else "has none"
+            raise click.UsageError(f"--size {name}: the formula has no dimension of this name; it {there}")
+    for name, value in values.items():
+        declared = shapes.get(name, ())
+        found = _shape(value)[-len(declared) :] if declared else ()
+        for size, number in zip(declared, found, strict=False):
+            if isinstance(size, str) and known.setdefault(size, number) != number and size in sizes:
+                raise click.UsageError(f"--size {size}={sizes[size]}: '{name}' has {number} along {size}")
+    return known
 
-    Sizes are those given, and those of the data and the other parameters.
-    """
+
+def _shape(value: Any) -> tuple[int, ...]:
+    try:
+        return np.shape(value)
+    except ValueError:  # ragged lists, of which the training says what is wrong
+        return ()
+
+
+def _started(
+    program: Program, given: Mapping[str, Any], sizes: Mapping[str, int], weights: str | None, seed: int
+) -> dict[str, Any]:
+    """A start for every parameter: the one given, the formula's own, or numbers of `symdiff.init`."""
     missing = [n for n in program.wrt if n not in given and (weights is not None or n not in program.data.defaults)]
     if not missing:
         return dict(given)
-    shapes, known = program.data.arguments, dict(sizes)
-    for name, value in {**data, **given}.items():
-        declared = shapes.get(name, ())
-        found = np.shape(value)[-len(declared) :] if declared else ()
-        for size, number in zip(declared, found, strict=False):
-            if isinstance(size, str):
-                known.setdefault(size, number)
     for name in missing:
-        for size in shapes[name]:
-            if isinstance(size, str) and size not in known:
+        for size in program.data.arguments[name]:
+            if isinstance(size, str) and size not in sizes:
                 raise SymdiffError(f"the shape of '{name}' has a size that no data have: say --size {size}=N")
     rng = np.random.default_rng(seed)
-    drawn = init.parameters(program, missing, known, rng, weights=weights or _INIT[0])
+    drawn = init.parameters(program, missing, sizes, rng, weights=weights or _INIT[0])
     return {**drawn, **given}
 
 
 # -- what comes out ----------------------------------------------------------------------------------------------------
 
 
-def _show(trainer: Trainer, made: Training, data: Mapping[str, Any], start: Mapping[str, Any], samples: Any) -> None:
-    """The value over all data at the start and at the end.
+def _show(
+    program: Program, given: Mapping[str, Any], made: Training, data: Mapping[str, Any], start: Mapping[str, Any]
+) -> None:
+    """The value over all data at the start and at the end, and parameters that fit into a line.
 
     What trains in batches may be too large to be worked out at once, or have an index outside of its array there.
     """
+    trainer = program.trainer(given["backend"])
     try:
-        first, last = (trainer.value(data, at, samples=samples) for at in (start, made.parameters))
+        first, last = (trainer.value(data, at, samples=given["samples"]) for at in (start, made.parameters))
         rows = [("value at start", f"{first:.9g}"), ("value at end", f"{last:.9g}")]
     except (SymdiffError, MemoryError) as error:
         message(f"the value over all data could not be worked out: {str(error) or 'not enough memory'}")
@@ -167,66 +213,15 @@ def _show(trainer: Trainer, made: Training, data: Mapping[str, Any], start: Mapp
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         click.echo(f"{name.ljust(width)}  {text}")
+    small = [name for name, value in made.parameters.items() if np.size(value) <= _SHOWN][:_LINES]
+    for name in small:
+        click.echo(f"{name} = {_numbers(np.asarray(made.parameters[name]).tolist())}")
+    left = [name for name in made.parameters if name not in small]
+    if left and given["output"] is None:
+        names = f"{', '.join(left[:_SHOWN])}{', ...' if len(left) > _SHOWN else ''}"
+        message(f"too large to be shown here: {names}; -o FILE.npz writes all parameters")
 
 
-def _check_files(output: str | None, history: str | None, plot: str | None) -> None:
-    """Say before a long training what could not be written after it."""
-    if plot is not None:
-        if Path(plot).suffix not in _PICTURES:
-            raise click.UsageError(f"--plot: the name ends in {', '.join(_PICTURES)}, found {plot!r}")
-        _pyplot()
-    if output is not None and Path(output).suffix != ".npz":
-        raise click.UsageError(f"-o: the name ends in .npz, found {output!r}")
-    for file in (output, history, plot):
-        if file is not None and not Path(file).absolute().parent.is_dir():
-            raise SymdiffError(f"cannot write {file}: its folder is not there")
-
-
-def _write(made: Training, output: str | None, history: str | None, plot: str | None, name: str) -> None:
-    if output is not None:
-        emit(_npz(made.parameters), output)
-    if history is not None:
-        rows = [f"{epoch},{value!r}" for epoch, value in enumerate(made.history.value.tolist())]
-        emit("\n".join(["epoch,value", *rows]) + "\n", history)
-    if plot is not None:
-        emit(_picture(made, Path(plot).suffix, name), plot)
-
-
-def _npz(arrays: Mapping[str, Any]) -> bytes:
-    """An NPZ file, which is a ZIP file of NPY files; numpy.savez has no way to write an array called `file`."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w") as entry:
-                np.lib.format.write_array(entry, np.asarray(array, np.float64), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-    except ImportError:
-        raise SymdiffError("--plot needs matplotlib: python -m pip install 'symdiff-codegen[plot]'") from None
-    return matplotlib
-
-
-def _picture(made: Training, suffix: str, name: str) -> bytes:
-    """The values over the epochs; the same numbers give the same bytes."""
-    matplotlib = _pyplot()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"svg.hashsalt": "symdiff", "svg.fonttype": "path"}):
-        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        values = made.history.value
-        axes.plot(made.history.epoch, values, marker="o" if len(values) < 2 else None)
-        if len(values) and values.min() > 0 and values.max() > 10 * values.min():
-            axes.set_yscale("log")
-        axes.set(xlabel="epoch", ylabel="value", title=name)
-        axes.grid(True, alpha=0.3)
-        buffer = io.BytesIO()
-        dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}[suffix]
-        figure.savefig(buffer, format=suffix[1:], metadata=dates)
-    return buffer.getvalue()
+def _numbers(value: Any) -> str:
+    """A number, or nested lists of numbers."""
+    return f"[{', '.join(map(_numbers, value))}]" if isinstance(value, list) else f"{value:.9g}"

@@ -40,14 +40,15 @@ from symdiff.render.derivation_options import Headings, Level, Options, Style
 from symdiff.render.graph import drawing
 from symdiff.render.identity import identity
 from symdiff.render.notebook import DerivationView, Page, Shown, formula_page, is_short, program_words
-from symdiff.render.package import package_files
+from symdiff.render.package import LONGEST_DERIVED, package_files
 from symdiff.render.pdf import ENGINES as ENGINES
 from symdiff.render.pdf import Engine, pdf
 from symdiff.render.points import array_point, check_point
 from symdiff.render.python import load_module, python_module
 from symdiff.render.trace_views import StateView, TraceView
-from symdiff.rule import Rule, Update, instance, rule_of
+from symdiff.rule import Range, Rule, Update, instance, rule_of
 from symdiff.runtime.c_train import TrainSpec
+from symdiff.runtime.interrupt import Termination
 from symdiff.runtime.kernel import Kernel, KernelSpec
 from symdiff.runtime.train_data import Errors, TrainerSpec
 from symdiff.runtime.train_engines import NumpyTrainEngine, TrainEngine
@@ -106,16 +107,22 @@ def trace_function(
     constants  names of arguments that are not differentiated
     limits     raise `steps` to accept more than 200,000 steps
 
-    The function is run this once and never again, so whatever else it uses is fixed in the formula from then on: random
-    draws, what it reads from a file, a global or `self`, the number of passes of a loop. What is to vary must be an
-    argument.
+    The function is run this once and never again, so whatever else it uses is fixed in the formula from then on: what
+    it reads from a file, a global or `self`, the number of passes of a loop. A random number drawn while tracing is a
+    constant of the tape, the same in every call of the kernel: noise or a dropout mask must come in as an argument (one
+    of the `constants`). What is to vary must be an argument.
+
+    A comparison such as x > 0 is for `symdiff.functions.where`. All that asks for its truth is refused, save for what
+    Python decides without asking: `(x > 0) is True` is False, also in `match`. Make arrays of symbols and numbers
+    with `symdiff.functions.array` (or np.stack, np.hstack): NumPy's functions do not work on np.array([x, 1.0]).
 
     A vector counts as a bias for `symdiff.init.parameters`, which starts it at zero; give weights that are
     vectors (of a single unit, say) their start by hand.
 
     What the function raises passes through. Raises UnsupportedError, with the line of the program, where it needs the
-    value of a symbol (an `if`, `math.exp`, an index) or a function of NumPy for floats alone, ShapeError where it does
-    not return one number, and SymdiffError for arguments that do not fit it.
+    value of a symbol (an `if`, `math.exp`, an index) or a function of NumPy for floats alone; DomainError, with the
+    line, for a constant that is nan or infinite; ShapeError where it does not return one number; ParseError for a name
+    (of an argument, or given by `named`) that a formula cannot have; and SymdiffError for arguments that do not fit it.
     """
     traced = recording.trace_function(function, shapes, names=names, constants=constants, limits=limits)
     return Formula(*traced)
@@ -523,12 +530,29 @@ class Program(Shown):
         progress: Progress | bool | None = None,
         **options: Any,
     ) -> Training:
-        """Minimise the value over `data` from `start` by the program's update rule; see `Trainer.train`.
+        """Minimise the value over `data` from `start` by the program's update rule.
 
-        `data` holds the inputs outside wrt: of their declared shapes, where samples lie along a dimension with a name,
-        or with one more axis in front, and then the mean over the points along it is minimised. `start` holds the
-        parameters. Options are `batch`, `seed`, `shuffle`, `samples`, `checkpoint` and `every`. `progress`: a function
-        of (epochs made, epochs, value), or True for a bar on the terminal. Ctrl-C ends the training in an orderly way.
+        data      inputs outside wrt: of their declared shapes, where samples lie along a dimension with a name, or with
+                  one more axis in front, and then the mean over the points along it is minimised
+        start     parameters; what is missing takes the formula's default
+        epochs    how often all samples are visited, from 1
+        backend   "auto", "c" or "numpy"
+        progress  a function of (epochs made, epochs, value), or True for a bar on the terminal
+
+        options are
+
+        batch       samples of an update; all of them by default, and where it is more than there are
+        seed        whole number from 0 (default), decides the order of the samples
+        shuffle     whether each epoch has an order of its own; by default if `batch` is smaller than the data
+        samples     dimension along which the samples lie; by default the only one that data have and no parameter has
+        settings    other numbers for settings of the rule, by name: {"eta": 0.01}
+        checkpoint  file that the run is kept in, and goes on from
+        every       seconds between checkpoints, by default 5
+
+        The result has `parameters` and the rule's `states` by name, `history` (history.value[e] is the value in epoch
+        e, counted from 0: the mean over the updates of that epoch, each before it), `value` (the last of them),
+        `updates` (how many were made), `interrupted`, `backend`, `samples` (what was taken for samples) and `batch`.
+        Ctrl-C ends the training in an orderly way, with `interrupted` set.
 
         Raises SymdiffError, ShapeError, DivergenceError (with `.training`), CheckpointError, and BuildError for
         `backend="c"` without a compiler.
@@ -561,6 +585,7 @@ class Program(Shown):
             defaults=kernel.defaults,
             requirements=kernel.requirements,
             identity=partial(identity, sheet),
+            check_settings=update.rule.set,
         )
         return Trainer(spec, engine, Errors(SymdiffError, ShapeError, DivergenceError, CheckpointError))
 
@@ -577,23 +602,48 @@ class Program(Shown):
         gradient, update = load_module(text, "gradient"), load_module(text, "update")
         return NumpyTrainEngine(gradient, update, kernel.inputs, maps=not kernel.array)
 
+    @property
+    def too_long_to_derive(self) -> str:
+        """Why `write` leaves the derivation out unless it is asked for; empty for programs of up to 2,000 steps."""
+        steps = len(self.primal.primal)
+        return f"the derivation of {steps} steps is left out" if steps > LONGEST_DERIVED else ""
+
     def write(
-        self, path: str | Path, *, at: Mapping[str, Any] | None = None, dtype: DType = "float64", force: bool = False
+        self,
+        path: str | Path,
+        *,
+        at: Mapping[str, Any] | None = None,
+        dtype: DType = "float64",
+        force: bool = False,
+        derivation: bool | None = None,
     ) -> Path:
-        """Write the package: `path` is its folder, whose last part is its name. Existing files are kept unless
+        """Write the package and return its folder, `path`, whose last part is its name. Existing files are kept unless
         `force`.
+
+        `derivation`: whether the derivation goes along (Markdown and LaTeX). By default it does for programs of up to
+        2,000 steps, not counting the reverse sweep; of a longer one it is megabytes, and a UserWarning and the
+        package's README say that it is left out.
         """
         path = Path(path)
-        return write_package(path, self.files(path.name, at=at, dtype=dtype), force=force)
+        written = write_package(path, self.files(path.name, at=at, dtype=dtype, derivation=derivation), force=force)
+        if derivation is None and self.too_long_to_derive:
+            warnings.warn(f"{self.too_long_to_derive}; derivation=True writes it all the same", stacklevel=2)
+        return written
 
     def files(
-        self, name: str = "formula", *, at: Mapping[str, Any] | None = None, dtype: DType = "float64"
+        self,
+        name: str = "formula",
+        *,
+        at: Mapping[str, Any] | None = None,
+        dtype: DType = "float64",
+        derivation: bool | None = None,
     ) -> dict[str, str]:
         """What `write` writes: path within the package's folder, which is to be called `name` -> text."""
         refuse_abstract(self.tape)
-        sheet = self.sheet(name, dtype, at)
-        texts = {f"{name}.tex": self.latex(at, name=name), f"{name}.md": self.markdown(at, name=name)}
-        return package_files(sheet, texts)
+        texts = {}
+        if derivation or (derivation is None and not self.too_long_to_derive):
+            texts = {f"{name}.tex": self.latex(at, name=name), f"{name}.md": self.markdown(at, name=name)}
+        return package_files(self.sheet(name, dtype, at), texts)
 
 
 def build_package(folder: Path) -> str:
@@ -649,8 +699,10 @@ __all__ = [
     "Kernel",
     "Limits",
     "Program",
+    "Range",
     "Rule",
     "StateView",
+    "Termination",
     "TraceView",
     "Trainer",
     "Training",

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from symdiff.errors import SymdiffError, UnsupportedError, nearest, quoted
 from symdiff.expr import Call, Expr, Name, names, substitute, walk
@@ -29,6 +29,16 @@ from symdiff.shapes import Shape
 from symdiff.tape import Namer
 
 PARAMETER, ADJOINT, COUNT, NEW = "theta", "theta_bar", "t", "_new"
+_USUAL = {  # what settings are called elsewhere
+    "alpha": "eta",
+    "betas": "beta1",
+    "eps": "epsilon",
+    "learning_rate": "eta",
+    "lr": "eta",
+    "momentum": "mu",
+    "rate": "eta",
+    "step_size": "eta",
+}
 _PLAIN = re.compile(r"[A-Za-z0-9 _.,:;()&+/-]*")  # cannot end a docstring or a comment of generated code
 
 
@@ -40,7 +50,24 @@ class Line:
     expr: Expr
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Numbers that a setting takes: from `least` on (above it where it is `open`), and less than `bound`."""
+
+    least: float = 0.0
+    bound: float = math.inf
+    open: bool = False
+
+    def __contains__(self, number: float) -> bool:
+        return (self.least < number or (self.least == number and not self.open)) and number < self.bound
+
+    def of(self, name: str) -> str:
+        """`0 <= beta1 < 1`."""
+        above = f"{self.least:g} {'<' if self.open else '<='} {name}"
+        return above if self.bound == math.inf else f"{above} < {self.bound:g}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Rule:
     """A rule as it was read, and the values of its settings.
 
@@ -52,6 +79,7 @@ class Rule:
     counts    whether it uses `t`
     lines     its statements, helpers inlined; the last one is `theta_new`
     key       what a command calls it (`symdiff generate --update adam`); empty for a rule of the user's own
+    ranges    setting -> numbers that it takes; one that is not in it takes every finite number
     """
 
     name: str
@@ -62,6 +90,10 @@ class Rule:
     counts: bool
     lines: tuple[Line, ...]
     key: str = ""
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<{', '.join([self.name, *(f'{name}={number!r}' for name, number in self.settings.items())])}>"
 
     @property
     def common(self) -> tuple[Line, ...]:
@@ -89,15 +121,25 @@ class Rule:
     def set(self, values: Mapping[str, float]) -> Rule:
         """The rule with other values of settings.
 
-        Raises SymdiffError for a name it does not have, and for a value that is no finite number.
+        Raises SymdiffError for a name it does not have, and for a value that is no finite number or out of its range.
         """
         for name, value in values.items():
             if name not in self.settings:
-                raise SymdiffError(f"{self.name} has no setting {quoted(name)}{nearest(name, self.settings)}")
+                raise SymdiffError(f"{self.name} has no setting {quoted(name)}{self._instead_of(name)}")
             if not _is_finite(value):
                 got = "an integer beyond float64" if isinstance(value, int) else quoted(str(value))
                 raise SymdiffError(f"{self.name}: the setting '{name}' needs a finite number, and got {got}")
+            if name in self.ranges and float(value) not in self.ranges[name]:
+                raise SymdiffError(f"{self.name} needs {self.ranges[name].of(name)}, and got {float(value):.6g}")
         return replace(self, settings={name: float(values.get(name, old)) for name, old in self.settings.items()})
+
+    def _instead_of(self, name: str) -> str:
+        """What a message says of the settings that there are."""
+        if not self.settings:
+            return "; it has none"
+        usual = _USUAL.get(name)
+        hint = f"; did you mean '{usual}'?" if usual in self.settings else nearest(name, self.settings)
+        return f"{hint or ';'} it has {', '.join(self.settings)}"
 
     @property
     def defaults(self) -> Mapping[str, float]:
@@ -122,12 +164,7 @@ def rule_of(formula: FormulaData, name: str, source: str = "") -> Rule:
 
     `name` and `source` stand in generated files: SymdiffError for anything but plain ASCII text in them.
     """
-    for text in (name, source):
-        if not isinstance(text, str) or not _PLAIN.fullmatch(text):
-            raise SymdiffError(
-                f"cannot write {quoted(str(text))} into generated files: names and sources of update rules are of "
-                "ASCII letters, digits, spaces and _.,:;()&+/-"
-            )
+    _check_plain(name, source)
 
     def refuse(why: str) -> UnsupportedError:
         return UnsupportedError(f"the update rule {quoted(name)} {why}")
@@ -163,6 +200,15 @@ def rule_of(formula: FormulaData, name: str, source: str = "") -> Rule:
             )
         settings[given.name] = float(given.default)
     return Rule(name, source, formula, settings, states, COUNT in inputs, lines)
+
+
+def _check_plain(*texts: str) -> None:
+    for text in texts:
+        if not isinstance(text, str) or not _PLAIN.fullmatch(text):
+            raise SymdiffError(
+                f"cannot write {quoted(str(text))} into generated files: names and sources of update rules are of "
+                "ASCII letters, digits, spaces and _.,:;()&+/-"
+            )
 
 
 def _inlined(expr: Expr, formula: FormulaData) -> Expr:

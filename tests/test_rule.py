@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,51 @@ def test_settings() -> None:
     assert changed.key == "adam"
     with pytest.raises(SymdiffError, match="Adam has no setting 'beta'; did you mean 'beta"):
         SHIPPED["adam"].set({"beta": 1})
+    with pytest.raises(SymdiffError, match="no setting 'warmup'; it has eta, beta1, beta2, epsilon"):
+        SHIPPED["adam"].set({"warmup": 1})
+    with pytest.raises(SymdiffError, match="no setting 'eta'; it has none"):
+        optim.rule("theta: (); theta_bar: ()\ntheta_new = theta - theta_bar").set({"eta": 1})
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "usual"),
+    [(optim.adam, "lr", "eta"), (optim.adam, "eps", "epsilon"), (optim.momentum, "momentum", "mu")],
+)
+def test_names_that_settings_have_elsewhere(make: Any, name: str, usual: str) -> None:
+    with pytest.raises(SymdiffError, match=f"'{name}'; did you mean '{usual}'"):
+        make(**{name: 0.1})
+    assert usual in inspect.signature(make).parameters and name not in inspect.signature(make).parameters
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "taken", "refused", "says"),
+    [
+        (optim.gradient_descent, "eta", [0, 1e300], [-1e-300], "0 <= eta"),
+        (optim.momentum, "eta", [0], [-1], "0 <= eta"),
+        (optim.momentum, "mu", [0, 0.999], [1, -0.1], "0 <= mu < 1"),
+        (optim.adam, "eta", [0], [-1], "0 <= eta"),
+        (optim.adam, "beta1", [0, 0.999], [1, 2, -0.1], "0 <= beta1 < 1"),
+        (optim.adam, "beta2", [0, 0.999], [1, 2, -0.1], "0 <= beta2 < 1"),
+        (optim.adam, "epsilon", [5e-324, 1], [0, -1], "0 < epsilon"),
+    ],
+)
+def test_the_shipped_rules_have_ranges(make: Any, name: str, taken: Any, refused: Any, says: str) -> None:
+    for number in taken:
+        assert make(**{name: number}).settings[name] == number
+    for number in refused:
+        for attempt in (lambda n=number: make(**{name: n}), lambda n=number: make().set({name: n})):
+            with pytest.raises(SymdiffError, match=f"{says}, and got"):
+                attempt()
+    assert says in (make.__doc__ or "")
+
+
+def test_a_rule_of_ones_own_has_no_ranges() -> None:
+    assert optim.rule(OWN + "theta_new = theta + eta*theta_bar", eta=-3).settings == {"eta": -3.0}
+
+
+def test_a_rule_shows_its_name_and_settings() -> None:
+    assert repr(optim.adam(0.1)) == "<Adam, eta=0.1, beta1=0.9, beta2=0.999, epsilon=1e-08>"
+    assert repr(optim.rule("theta: (); theta_bar: ()\ntheta_new = theta - theta_bar", "plain")) == "<plain>"
 
 
 # -- written out -------------------------------------------------------------------------------------------------------

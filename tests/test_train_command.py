@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 import symdiff
 from symdiff import init, optim, runtime
 from symdiff.cli import main
+from symdiff.runtime import training
 
 NET = """
 W1: (h, 2)
@@ -66,7 +67,7 @@ def test_the_command_does_what_program_train_does() -> None:
     assert written.files == list(NAMES)
     assert all(np.array_equal(written[name], made.parameters[name]) for name in NAMES)
     history = Path("h.csv").read_text().splitlines()
-    assert history[0] == "epoch,value"
+    assert history[0] == "epoch_from_0,value_before_updates"
     assert [float(line.split(",")[1]) for line in history[1:]] == made.history.value.tolist()
     value = program.trainer("numpy").value
     shown = rows(done)
@@ -144,6 +145,20 @@ def test_rules_and_settings() -> None:
         (("x**2", "--epochs", "1", "--set", "eta=much"), "--set"),
         (("x**2", "--epochs", "1", "--set", "eta=1", "--lr", "2"), "eta"),
         (("x**2", "--epochs", "1", "--size", "h=-1"), "--size"),
+        (("x**2", "--epochs", "1", "--size", "h=3"), "no dimension of this name; it has none"),
+        (("net.sd", "--epochs", "1", "--size", "k=3", "--data", "data.npz", "--wrt", "W1,b1,W2"), "it has h, n"),
+        (("net.sd", "--epochs", "1", "--size", "n=3", "--data", "data.npz", "--wrt", "W1,b1,W2"), "'X' has 40 along n"),
+        (("x**2", "--epochs", "1", "--size", "h=3", "--size", "h=4"), "given twice"),
+        (("x**2", "--epochs", "1", "--lr", "-1"), "0 <= eta, and got -1"),
+        (("x**2", "--epochs", "1", "--update", "adam", "--set", "beta1=2"), "0 <= beta1 < 1, and got 2"),
+        (("x**2", "--epochs", "1", "--update", "adam", "--set", "warmup=2"), "it has eta, beta1, beta2, epsilon"),
+        (("x**2", "--epochs", "1", "--data", "points.csv"), ".npz or .toml"),
+        (("x**2", "--epochs", "1", "--data", "y=[[1],[2,3]]"), "'y'"),
+        (("x**2", "--epochs", "1", "--every", "2"), "--checkpoint"),
+        (("x**2", "--epochs", "1", "--every", "-2", "--checkpoint", "run.npz"), "--every"),
+        (("x**2", "--epochs", "1", "--every", "nan", "--checkpoint", "run.npz"), "every"),
+        (("x**2", "--epochs", "1", "--start", "x=nan"), "x is nan"),
+        (("x**2", "--epochs", "1", "-o", "folder.npz"), "which is a folder"),
         (("x**2", "--epochs", "0"), "--epochs"),
         (("x**2", "--epochs", "1", "--batch", "2"), "samples"),
         (("x**2", "--epochs", "1", "--start", "z=1"), "'z'"),
@@ -154,9 +169,114 @@ def test_rules_and_settings() -> None:
     ],
 )
 def test_bad_use_is_one_message_and_exit_2(arguments: tuple[str, ...], word: str) -> None:
+    Path("folder.npz").mkdir()
     done = run(*arguments, "--backend", "numpy")
     assert done.exit_code == 2 and word in done.stderr and not done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-o", "run.npz", "--checkpoint", "./run.npz"), ("-o", "--checkpoint")),
+        (("--history", "h.svg", "--plot", "sub/../h.svg"), ("--history", "--plot")),
+        (("-o", "data.npz"), ("-o", "--data")),
+        (("-o", "hard.npz"), ("-o", "--data")),
+        (("--checkpoint", "link.npz"), ("--checkpoint", "--data")),
+        (("--history", "net.sd"), ("--history", "FORMULA")),
+        (("--start", "start.npz", "--checkpoint", "start.npz"), ("--checkpoint", "--start")),
+        (("--update", "own.sd", "--history", "own.sd"), ("--history", "--update")),
+        (("--let", "phi=@phi.txt", "--history", "phi.txt"), ("--history", "--let")),
+    ],
+)
+def test_no_file_is_overwritten_by_another(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    Path("own.sd").write_text(OWN)
+    Path("sub").mkdir()
+    np.savez("start.npz", W1=np.zeros((3, 2)))
+    os.link("data.npz", "hard.npz")
+    os.symlink("data.npz", "link.npz")
+    before = {file.name: file.read_bytes() for file in Path().iterdir() if file.is_file()}
+    given = ("net.sd", "--data", "data.npz", "--size", "h=3", "--epochs", "1", "--backend", "numpy", *arguments)
+    done = run(*given)
+    assert done.exit_code == 2 and all(word in done.stderr for word in words) and not done.stdout
+    assert {file.name: file.read_bytes() for file in Path().iterdir() if file.is_file()} == before
+
+
+def test_a_module_of_python_is_not_overwritten() -> None:
+    Path("mine.py").write_text("def loss(x):\n    return x**2\n")
+    done = run("mine.py:loss", "--epochs", "1", "--history", "mine.py", "--backend", "numpy")
+    assert done.exit_code == 2 and "FORMULA" in done.stderr and Path("mine.py").read_text().startswith("def")
+
+
+def test_small_parameters_are_printed_and_large_ones_named() -> None:
+    line = "a: (); W: (2, 3); x: const(); x*a**2 + sum(W**2)"
+    done = run(line, "--data", "x=1", "--start", "a=2,W=[[1,2,3],[4,5,6]]", "--epochs", "1", "--backend", "numpy")
+    assert "\na = 1.6\n" in done.stdout and "\nW = [[0.8, 1.6, 2.4], [3.2, 4, 4.8]]\n" in done.stdout
+    assert "too large" not in done.stderr
+    large = run("W: 7; sum(W**2)", "--start", "W=[1,2,3,4,5,6,7]", "--epochs", "1", "--backend", "numpy")
+    assert "W =" not in large.stdout and "too large to be shown here: W; -o FILE.npz" in large.stderr
+
+
+def test_a_batch_of_more_than_there_are_samples_is_noted() -> None:
+    done = run(*network("--epochs", "1", "--batch", "64"))
+    assert done.exit_code == 0 and "--batch 64 is more than the 40 samples" in done.stderr
+    assert "--batch" not in run(*network("--epochs", "1", "--batch", "40")).stderr
+
+
+def test_the_size_of_data_may_be_said() -> None:
+    assert run(*network("--epochs", "1", "--size", "n=40")).exit_code == 0
+
+
+def test_checkpoints_as_often_as_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    keep_in = training._Session.keep_in
+
+    def watched(self: Any, file: Any, every: float) -> None:
+        seen.append(every)
+        keep_in(self, file, every)
+
+    monkeypatch.setattr(training._Session, "keep_in", watched)
+    for more in ((), ("--every", "0.5")):
+        assert run(*network("--epochs", "1", "--checkpoint", "run.npz", *more)).exit_code == 0
+    assert seen == [5.0, 0.5]
+
+
+@pytest.mark.peer("matplotlib")
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("formula", "rate"),
+    [
+        ("w**4", "1"),  # 16 to 1e190 in five epochs
+        ("(w - 1)**2 + w**2", "3"),  # steadily to the end of float64
+        ("-(w - 1)**4", "0.1"),  # to minus infinity
+        ("exp(w**2)", "1"),  # in the first updates
+    ],
+)
+def test_the_picture_of_a_run_that_diverged(formula: str, rate: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    figures: list[Any] = []
+    savefig = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: figures.append(self) or savefig(self, *a, **k))
+    options = ("--start", "w=2", "--lr", rate, "--epochs", "2000", "--plot", "p.svg", "--history", "h.csv")
+    done = run(formula, *options, "--backend", "numpy")
+    assert done.exit_code == 1, done.stderr
+    assert "what was made before is written: history in h.csv, plot in p.svg; -o FILE.npz" in done.stderr
+    epochs = len(Path("h.csv").read_text().splitlines()) - 1
+    (axes,) = figures[0].axes
+    assert axes.get_title() == f"formula: diverged in epoch {epochs}"
+    assert "from 0" in axes.get_xlabel() and "before the updates" in axes.get_ylabel()
+    drawn, (low, high) = axes.lines[0].get_ydata(), axes.get_ylim()
+    assert len(drawn) > 0 and np.isfinite(drawn).all() and low <= drawn.min() and drawn.max() <= high
+    lowest, highest = axes.transData.transform([(0, drawn.min()), (0, drawn.max())])[:, 1]
+    assert len(drawn) == 1 or highest - lowest > 0.5 * axes.bbox.height
+
+
+def test_nothing_written_is_said() -> None:
+    done = run("w**4", "--start", "w=2", "--lr", "1", "--epochs", "50", "--backend", "numpy")
+    assert "nothing was written; -o FILE.npz would keep the parameters" in done.stderr
+    kept = run("w**4", "--start", "w=2", "--lr", "1", "--epochs", "50", "--backend", "numpy", "-o", "o.npz")
+    assert "parameters in o.npz" in kept.stderr and "would" not in kept.stderr
 
 
 def test_divergence_is_exit_1_and_what_was_made_is_written() -> None:
@@ -239,13 +359,10 @@ def test_a_parameter_may_have_any_name() -> None:
 @pytest.mark.skipif(not hasattr(os, "kill"), reason="Ctrl-C is sent as a signal")
 def test_ctrl_c_stops_within_a_second_and_the_same_command_goes_on(root: Path) -> None:
     """A real process, a real signal. The time of the last evaluation and of Python's exit is in the allowance."""
-    arguments = network("--epochs", "1000000", "--batch", "16", "--checkpoint", "run.npz", "-o", "out.npz")
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    command = [sys.executable, "-m", "symdiff", "train", *arguments]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not Path("run.npz").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    process = started(
+        root, *network("--epochs", "1000000", "--batch", "16", "--checkpoint", "run.npz", "-o", "out.npz")
+    )
+    wait_for(Path("run.npz"))
     process.send_signal(signal.SIGINT)
     pressed = time.monotonic()
     _, errors = process.communicate(timeout=30)
@@ -254,6 +371,50 @@ def test_ctrl_c_stops_within_a_second_and_the_same_command_goes_on(root: Path) -
     kept, written = np.load("run.npz"), np.load("out.npz")
     assert np.array_equal(kept["theta"], np.concatenate([written[name].ravel() for name in NAMES]))
     assert int(kept["updates"]) > 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_sigterm_keeps_a_fresh_checkpoint(root: Path) -> None:
+    """Also in the background of a script, where Ctrl-C is ignored; the checkpoint at the end is the second one."""
+    options = ("--checkpoint", "run.npz", "--every", "1000", "-o", "out.npz")
+    process = started(root, *network("--epochs", "1000000", "--batch", "16", *options), ignoring=True)
+    wait_for(Path("run.npz"))
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 143 and "goes on" in errors and "Traceback" not in errors
+    kept, written = np.load("run.npz"), np.load("out.npz")
+    assert int(kept["updates"]) > 1
+    assert np.array_equal(kept["theta"], np.concatenate([written[name].ravel() for name in NAMES]))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_the_training_ends_in_one_line(number: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is compiled, for example."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr("symdiff.pipeline.Program.trainer", lambda *_: signal.raise_signal(number))
+    try:
+        done = run("x**2", "--start", "x=1", "--epochs", "1")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.exit_code == code and len(done.stderr.splitlines()) == 1 and not done.stdout
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def started(root: Path, *arguments: str, ignoring: bool = False) -> subprocess.Popen[str]:
+    """The command in a process of its own; `ignoring` Ctrl-C, as in the background of a script."""
+    command = [sys.executable, "-m", "symdiff", "train", *arguments]
+    if ignoring:
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(file: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 # -- the rule in other commands ----------------------------------------------------------------------------------------

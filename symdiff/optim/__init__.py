@@ -8,14 +8,18 @@ A rule is read from a file beside this one, or from any text of yours (`rule`); 
 `Program.update(rule)` makes it part of the derivation and of the generated code.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import wraps
 from importlib.resources import as_file, files
-from typing import Any
+from inspect import signature
+from typing import Any, ParamSpec
 
 from symdiff import pipeline
 from symdiff.errors import SymdiffError, nearest, quoted
-from symdiff.pipeline import Rule, Trainer, Training
+from symdiff.pipeline import Range, Rule, Trainer, Training
+
+P = ParamSpec("P")
 
 # Name of the file -> what people and commands call the rule, and where it comes from.
 _RULES = {
@@ -29,23 +33,55 @@ _RULES = {
 }
 
 
+_RANGES = {
+    "eta": Range(),
+    "mu": Range(bound=1.0),
+    "beta1": Range(bound=1.0),
+    "beta2": Range(bound=1.0),
+    "epsilon": Range(open=True),
+}
+
+
+def _known_settings(make: Callable[P, Rule]) -> Callable[P, Rule]:
+    """Another keyword is an error of ours, which says what the rule's settings are called."""
+
+    @wraps(make)
+    def checked(*args: P.args, **settings: P.kwargs) -> Rule:
+        unknown = {name: 0.0 for name in settings if name not in signature(make).parameters}
+        if unknown:
+            _shipped(make.__name__).set(unknown)
+        return make(*args, **settings)
+
+    return checked
+
+
+@_known_settings
 def gradient_descent(eta: float = 0.1) -> Rule:
-    """`theta_new = theta - eta*theta_bar`."""
+    """`theta_new = theta - eta*theta_bar`; 0 <= eta. Raises SymdiffError for other settings and numbers."""
     return _shipped("gradient_descent").set({"eta": eta})
 
 
+@_known_settings
 def momentum(eta: float = 0.01, mu: float = 0.9) -> Rule:
-    """`velocity_new = mu*velocity + theta_bar; theta_new = theta - eta*velocity_new`, as PyTorch's SGD."""
+    """`velocity_new = mu*velocity + theta_bar; theta_new = theta - eta*velocity_new`, as PyTorch's SGD; 0 <= eta,
+    0 <= mu < 1. Raises SymdiffError for other settings and numbers.
+    """
     return _shipped("momentum").set({"eta": eta, "mu": mu})
 
 
+@_known_settings
 def adam(eta: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Rule:
-    """Adam, with the bias corrections of algorithm 1."""
+    """Adam, with the bias corrections of algorithm 1; 0 <= eta, 0 <= beta1 < 1, 0 <= beta2 < 1, 0 < epsilon. Raises
+    SymdiffError for other settings and numbers.
+    """
     return _shipped("adam").set({"eta": eta, "beta1": beta1, "beta2": beta2, "epsilon": epsilon})
 
 
 def rule(source: Any, name: str = "own rule", reference: str = "", **settings: float) -> Rule:
-    """A rule of your own: text, or a pathlib.Path. Raises ParseError, and UnsupportedError where it is no rule."""
+    """A rule of your own: text, or a pathlib.Path. Its settings take every finite number.
+
+    Raises ParseError, and UnsupportedError where it is no rule.
+    """
     return pipeline.read_rule(source, name, reference).set(settings)
 
 
@@ -99,7 +135,8 @@ def train(
 def _shipped(file: str) -> Rule:
     name, key, reference = _RULES[file]
     with as_file(files(__name__) / f"{file}.sd") as path:
-        return replace(pipeline.read_rule(path, name, reference), key=key)
+        made = pipeline.read_rule(path, name, reference)
+    return replace(made, key=key, ranges={name: _RANGES[name] for name in made.settings})
 
 
 __all__ = [

@@ -1,12 +1,20 @@
 """Every op of the table as a function, over floats, symbols, Scalars and arrays of them: `symdiff.functions`.
 
-On floats a function gives the number that generated NumPy code computes, bit for bit.
+On floats a function gives the number that generated NumPy code computes, bit for bit. One thing a float does not tell:
+`pow(x, 3.0)` computes `x*x*x`, as the code does where the exponent is a number in the program; where it is an argument
+of the program, the code has `np.power(x, y)`, whose last bit may differ.
+
+NumPy's own functions (`np.exp`, `np.maximum`, `np.where`) mean the same on a symbol, and on an OperandArray: the arrays
+that a traced function is called with, what is computed of them, and what `array([x, 1.0])` makes. An array of symbols
+and numbers made by `np.array` is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from symdiff.ops import PUBLIC, TABLE
 from symdiff.programs.operand import Operand, apply
@@ -28,6 +36,8 @@ def _function(name: str) -> Callable[..., Any]:
 
 def named(x: Any, name: str) -> Any:
     """`x` with a name of its own among the steps (or nodes); a plain number is given back as it is."""
+    if isinstance(x, np.ndarray) and x.ndim == 0:
+        x = x[()]
     return x.named(name) if isinstance(x, Operand) else x
 
 

@@ -23,8 +23,12 @@ import numpy as np
 from symdiff.errors import SymdiffError, UnsupportedError
 from symdiff.ops import PUBLIC
 
-# files whose frames are not the user's
-_HIDDEN = (str(Path(__file__).parent), str(Path(__file__).parents[1] / "pipeline.py"), str(Path(np.__file__).parent))
+# files whose frames are not the user's; folders with their separator, so that numpy does not hide numpyro
+_HIDDEN = (
+    str(Path(__file__).parent / "_")[:-1],
+    str(Path(__file__).parents[1] / "pipeline.py"),
+    str(Path(np.__file__).parent / "_")[:-1],
+)
 E = TypeVar("E", bound=SymdiffError)
 Advice = tuple[str, str]  # what is wrong, and what to write instead
 
@@ -102,7 +106,7 @@ def no_branch(condition: str, place: Place | None) -> Advice:
                 "one where inside another: where(x > 0, where(x < 1, a, b), b) for `a if x > 0 and x < 1 else b`",
             )
     return (
-        f"{what}, so the program cannot branch on it (if, while, and, or, not, max, min, sorted)",
+        f"{what}, so the program cannot branch on it (if, while, and, or, not, in, max, min, sorted, an index)",
         "symdiff.functions.where(c, a, b), maximum(a, b) or minimum(a, b)",
     )
 
@@ -133,6 +137,24 @@ NO_INT = (
     "int(x), or x stored in an array of whole numbers: a symbol has no value",
     "the program without rounding, and dtype=object for an array that symbols go into",
 )
+NO_ROUNDING = "the program without rounding (it has no derivative)"
+NO_MOD = (
+    "//, % and pow(x, y, n) have no useful derivative",
+    "the program without them: sin and cos of an angle need no reduction, and x - n*p with a whole n known beforehand "
+    "has a derivative",
+)
+NO_NONE = (
+    "an operand is None: np.empty(3, dtype=object) holds None until something is put in, and a function without return "
+    "gives it",
+    "a value into every element first, or np.zeros(3, dtype=object) for the array",
+)
+MIXED = (
+    "NumPy's functions do not know a plain array of objects that holds numbers beside symbols",
+    "symdiff.functions.array([x, 1.0]) for np.array([x, 1.0]), and symdiff.functions.array(h) around an array h of "
+    "dtype=object when it is full",
+)
+# NumPy, looking for a method of the elements of an array of objects
+_NO_LOOP = r"loop of ufunc does not support argument \d of type ([\w.]+) which has no callable (\w+) method"
 NO_INDEX = (
     "a symbol is no index and no count: these are whole numbers known while the function is traced",
     "them as Python ints (for k in range(3)), or symdiff.functions.where to choose by a symbol",
@@ -151,8 +173,10 @@ def explained(error: Exception) -> UnsupportedError | None:
     place = _raised_at(error)
     if isinstance(error, IndexError) and re.search("are valid indices|arrays used as indices", text):
         advice = (
-            "an index must be a whole number that is known while the function is traced (or a slice of such)",
-            "it as a Python int (for k in range(3)), or symdiff.functions.where to choose by a symbol",
+            "an index must be a whole number that is known while the function is traced (or a slice of such), and no "
+            "comparison of symbols",
+            "it as a Python int (for k in range(3)), or symdiff.functions.where to choose by a symbol: "
+            "np.where(W > 0, W, 0) for W[W > 0]",
         )
     elif isinstance(error, TypeError) and "scalar index" in text:
         advice = NO_INDEX
@@ -162,6 +186,16 @@ def explained(error: Exception) -> UnsupportedError | None:
         node = None if place is None else place.node
         called = ast.unparse(node.func) if isinstance(node, ast.Call) else "this function of NumPy"
         advice = no_numpy(called)
+    elif isinstance(error, TypeError) and "'NoneType'" in text and re.search(r"'(Symbol|OperandArray)'", text):
+        advice = NO_NONE
+    elif isinstance(error, TypeError) and re.search(r"or pow\(\): '\w+', '\w+', '\w+'", text):
+        advice = NO_MOD
+    elif isinstance(error, TypeError) and (found := re.search(_NO_LOOP, text)):
+        kind, name = found.groups()
+        if kind in ("Symbol", "Scalar"):
+            advice = f"np.{name} is not known for symbols", "it with the functions of symdiff.functions"
+        else:
+            advice = NO_NONE if kind == "NoneType" else MIXED
     elif re.search(r"\b(Symbol|OperandArray)\b", text):
         error.add_note(
             "While a function is traced its arguments are symbols (or NumPy arrays of them), which other libraries do "
@@ -195,6 +229,8 @@ def _raised_at(error: Exception) -> Place | None:
 __all__ = [
     "NO_INDEX",
     "NO_INT",
+    "NO_MOD",
+    "NO_ROUNDING",
     "Place",
     "explained",
     "here",

@@ -20,7 +20,7 @@ from symdiff.errors import UnsupportedError
 from symdiff.expr import Call, Name, Number
 from symdiff.ops import COMPARISONS, PUBLIC, TABLE
 from symdiff.ops.evaluate import evaluate, float_function
-from symdiff.programs.lines import NO_INDEX, NO_INT, here, located, no_branch, no_float, refusal
+from symdiff.programs.lines import NO_INDEX, NO_INT, NO_MOD, here, located, no_branch, no_float, refusal
 
 _COMPARED = {op: sign for sign, op in COMPARISONS.items()}
 
@@ -28,17 +28,39 @@ _COMPARED = {op: sign for sign, op in COMPARISONS.items()}
 class Condition:
     """`x > 0`: an op of comparison and its two operands. It chooses in `where`; a branch of the program it refuses.
 
-    For operands that have a value, `bool` of it is the comparison of the values.
+    For operands that have a value, `bool` of it is the comparison of the values, and it equals that bool. For symbols
+    everything that asks for a truth is refused, `(x > 0) == True` and `in` too: an answer would be a branch.
     """
 
     __slots__ = ("args", "op")
-    __hash__ = None  # type: ignore[assignment]  # no key of a dictionary, as it has no value
 
     def __init__(self, op: str, args: tuple[Operand | float, Operand | float]) -> None:
         self.op, self.args = op, args
 
     def __bool__(self) -> bool:
         return _operands(self.args)[0]._truth(self)
+
+    def _value(self) -> bool:
+        try:
+            return bool(self)
+        except UnsupportedError:
+            raise located(
+                UnsupportedError,
+                f"{self} is neither true nor false here, so nothing equals it and it is no key and no index (c == "
+                "True, in, count); write symdiff.functions.where(c, a, b), which chooses by the comparison c itself",
+            ) from None
+
+    def __eq__(self, other: object) -> Any:
+        return self._value() == (other._value() if isinstance(other, Condition) else other)
+
+    def __ne__(self, other: object) -> Any:
+        return self._value() != (other._value() if isinstance(other, Condition) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._value())  # as that of the bool, which it equals
+
+    def __index__(self) -> int:
+        return int(self._value())
 
     def _refused(self, *_: Any) -> NoReturn:
         instead = "nest symdiff.functions.where: for `a and b`, where(a, where(b, x, y), y)"
@@ -47,9 +69,15 @@ class Condition:
         )
 
     __and__ = __or__ = __xor__ = __rand__ = __ror__ = __invert__ = _refused
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __float__ = __int__ = (
-        _refused
-    )
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = _refused
+    __rpow__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __matmul__ = __rmatmul__ = _refused
+    __neg__ = __pos__ = __abs__ = __float__ = __int__ = __complex__ = __round__ = _refused
+    __lt__ = __le__ = __gt__ = __ge__ = _refused
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        from symdiff.programs.operand_arrays import call_function  # which builds on this module
+
+        return call_function(function, types, args, options)
 
     def __repr__(self) -> str:
         left, right = self.args
@@ -111,10 +139,14 @@ class Operand:
     def __rtruediv__(self, other: Any) -> Any:
         return self._after("div", other)
 
-    def __pow__(self, other: Any) -> Any:
+    def __pow__(self, other: Any, modulus: Any = None) -> Any:
+        if modulus is not None:
+            self._refuse(*NO_MOD)
         return self._with("pow", other)
 
-    def __rpow__(self, other: Any) -> Any:
+    def __rpow__(self, other: Any, modulus: Any = None) -> Any:
+        if modulus is not None:
+            self._refuse(*NO_MOD)
         return self._after("pow", other)
 
     def __neg__(self) -> Any:
@@ -151,12 +183,12 @@ class Operand:
     def _with(self, op: str, other: Any) -> Any:
         """`self op other`."""
         right = self._plain(other)
-        return right if right is NotImplemented else _normal(self, op, (self, right))
+        return self._no_number(other) if right is NotImplemented else _normal(self, op, (self, right))
 
     def _after(self, op: str, other: Any) -> Any:
         """`other op self`."""
         left = self._plain(other)
-        return left if left is NotImplemented else _normal(self, op, (left, self))
+        return self._no_number(other) if left is NotImplemented else _normal(self, op, (left, self))
 
     def _compared(self, op: str, other: Any) -> Any:
         right = self._plain(other)
@@ -166,16 +198,35 @@ class Operand:
         """`value` as an operand of this class or a float; NotImplemented for arrays and what is no number."""
         if type(value) is float or type(value) is type(self):
             return value
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            return self._plain(value[()])
         if isinstance(value, Operand):
             _one_kind((self, value))
         if isinstance(value, Condition):
             value._refused()
         return as_float(value)
 
+    def _no_number(self, other: Any) -> Any:
+        """What arithmetic with something else than a number or an operand says."""
+        if isinstance(other, list | tuple):
+            kind = type(other).__name__
+            self._refuse(
+                f"a {kind} has no arithmetic element by element (and a symbol cannot repeat it)",
+                f"symdiff.functions.array(...) around the {kind}, or [v*x for v in ...]",
+            )
+        if isinstance(other, numbers.Complex):
+            self._refuse("programs are over real numbers, not complex ones", "real and imaginary part as two numbers")
+        return NotImplemented
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         from symdiff.programs.operand_arrays import call_ufunc  # which builds on this module
 
         return call_ufunc(ufunc, method, inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        from symdiff.programs.operand_arrays import call_function  # which builds on this module
+
+        return call_function(function, types, args, options)
 
     # -- what an operand is not --------------------------------------------------------------------------------------
 
@@ -203,7 +254,7 @@ class Operand:
     __floor__ = __ceil__ = __trunc__ = __round__
 
     def __floordiv__(self, other: Any) -> Any:
-        self._refuse("// and % have no useful derivative", "the program without them")
+        self._refuse(*NO_MOD)
 
     __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = __floordiv__
 
@@ -264,7 +315,8 @@ def apply(op: str, *args: Any) -> Any:
     """The op over operands, real numbers and arrays, element by element where there is an array.
 
     Numbers alone give a float, by the table's own NumPy spelling, so that a program run on floats has the bits of the
-    code made from it. Raises TypeError for anything else, and UnsupportedError for operands of two kinds.
+    code made from it; an exponent counts as a literal (see `value_of`). Raises TypeError for anything else, and
+    UnsupportedError for operands of two kinds.
     """
     if len(args) != TABLE[op].operands:
         raise TypeError(f"{op} takes {TABLE[op].operands} arguments, got {len(args)}")
@@ -273,6 +325,8 @@ def apply(op: str, *args: Any) -> Any:
         from symdiff.programs.operand_arrays import elementwise  # which builds on this module
 
         return elementwise(op, args)
+    if op in ("eq", "ne") and any(isinstance(arg, Condition) for arg in args):
+        return args[0] == args[1] if op == "eq" else args[0] != args[1]
     found = [_scalar(op, k, arg) for k, arg in enumerate(args)]
     operands = _operands(tuple(found))
     if op == "where" and not isinstance(found[0], Condition):
@@ -306,9 +360,14 @@ def value_of(op: str, values: Any, *, exponent: bool = False) -> float:
     `exponent` says that the last operand of a power is a literal: code spells `x**3` as `x*x*x`, and `x**y` as a power.
     """
     if op == "pow" and exponent:
-        return float(evaluate(Call(op, (Name("x"), Number(values[1]))), {"x": np.float64(values[0])}))
+        return float(literal_power(np.float64(values[0]), values[1]))
     with np.errstate(all="ignore"):
         return float(float_function(op)(*map(np.float64, values)))
+
+
+def literal_power(base: Any, exponent: float) -> Any:
+    """A float64 or an array of them to an exponent that stands in the program, as generated NumPy code computes it."""
+    return evaluate(Call("pow", (Name("x"), Number(exponent))), {"x": base})
 
 
 # -- names of NumPy, and methods ---------------------------------------------------------------------------------------
@@ -350,4 +409,4 @@ METHODS = {
 for _name, _op in METHODS.items():
     setattr(Operand, _name, method(_op))
 
-__all__ = ["METHODS", "UFUNCS", "Condition", "Operand", "apply", "as_float", "method", "value_of"]
+__all__ = ["METHODS", "UFUNCS", "Condition", "Operand", "apply", "as_float", "literal_power", "method", "value_of"]

@@ -40,8 +40,9 @@ def trace_function(
     """The steps of `function` over arguments of the `shapes`; `names` are all names in order, or new ones by old ones.
 
     What the function raises passes through, save for the errors by which NumPy says that it cannot take symbols. Raises
-    UnsupportedError for what a recorded program cannot do (with the line of the program), SymdiffError for arguments
-    that do not fit the function.
+    UnsupportedError for what a recorded program cannot do and DomainError for a constant that is nan or infinite (both
+    with the line of the program), ShapeError for a shape that is none and where the result is not one number,
+    ParseError for names that a formula cannot have, and SymdiffError for arguments that do not fit the function.
     """
     sizes = [_shape(shape) for shape in shapes]
     limits = limits or Limits()
@@ -132,7 +133,7 @@ class Recording:
             return arg.name
         if type(arg) is float:
             if not math.isfinite(arg):
-                raise located(DomainError, f"the constant {arg} is not a finite number")
+                raise located(DomainError, _not_finite(arg))
             return Number(arg)
         assert isinstance(arg, Condition), arg
         return Call(arg.op, tuple([self._operand(part) for part in arg.args]))
@@ -202,6 +203,15 @@ class Statements(Sequence[Statement]):
 
     def __iter__(self) -> Iterator[Statement]:
         return map(self.__getitem__, range(len(self)))
+
+
+def _not_finite(constant: float) -> str:
+    """What to write for nan or an infinity in a program."""
+    what = f"the constant {constant} is not a finite number"
+    if math.isnan(constant):
+        return f"{what}; leave out what it marks, because every result that it enters is nan"
+    bound = math.copysign(1e300, constant)
+    return f"{what}; begin a running maximum or minimum with the first element, and as a bound write {bound:g}"
 
 
 def _no_value(result: Any, title: str) -> SymdiffError:

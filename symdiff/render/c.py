@@ -23,7 +23,7 @@ from symdiff.render.c_chunks import chunked
 from symdiff.render.c_function import Function, Words, fused
 from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype, wanted_kinds
 from symdiff.render.c_train import rule_ops, training
-from symdiff.render.context import Sheet
+from symdiff.render.context import Sheet, left_out
 from symdiff.render.environment import render, template_root
 from symdiff.shapes import described
 from symdiff.tape import Tape
@@ -32,6 +32,8 @@ from symdiff.tape import Tape
 _LONGEST_FUSED = 2000  # statements
 _WIDEST_FUSED = 300  # inputs and outputs
 _MOST_STACK = 1 << 16  # bytes that a long formula takes from the stack; one that needs more gets a workspace
+_POINTER = 8  # bytes
+_FRAMES = 1024  # bytes: saved registers and return addresses of four functions, and what libm takes
 
 
 def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
@@ -67,7 +69,8 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "helpers": helpers,
         "sincos": any(made["pairs"] for made in contexts),
         "sincos_helper": helper("sincos", functions[-1].real, suffix, words),
-        "facts": _facts(functions[-1], long and not heavy),
+        "facts": _facts(functions[-1]),
+        "stack": _stack(contexts, 4 if suffix else 8, heavy) if long else "",
         "vector_prototypes": [prototype(name, functions[-1].real, suffix) for name in vector],
         "block": 64 if arrays <= 128 else 16,
     }
@@ -75,8 +78,24 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     return CSource(source, header, sheet.name, tuple(name + suffix for name in vector), statements, heavy)
 
 
-def _facts(function: Function, stack: bool) -> list[str]:
-    """Inputs, outputs, stack and what the passes took out, for the header of the file."""
+def _stack(contexts: list[dict[str, Any]], item: int, heavy: bool) -> str:
+    """What a call needs of the stack: a sentence for the headers of a long formula, with numbers of `item` bytes.
+
+    The frames that are live together are those of one call: `_batch`, which lists its arguments (a pointer and a stride
+    each, besides those that did not fit into registers), `_arrays` (one point and its results), `_packed` (the
+    variables that chunks share) and one chunk. With a workspace the point and the variables lie there. A chunk counts
+    twice, because optimisers put chunks into one function and spill more than each has.
+    """
+    most = 0
+    for made in contexts:
+        listed = 4 * _POINTER * (len(made["inputs"]) + len(made["outputs"])) if made["named"] else 0
+        numbers = 2 * made["frame"] + (0 if heavy else made["workspace"])
+        most = max(most, listed + item * numbers + _FRAMES)
+    return f"A call needs up to {-(-most // 1024)} KiB of stack{', besides the workspace' * heavy}."
+
+
+def _facts(function: Function) -> list[str]:
+    """Inputs, outputs and what the passes took out, for the header of the file."""
     tape = function.tape
     groups, inputs, labels = function.sheet.formula.groups, function.inputs, [label for label, _ in tape.outputs[1:]]
     if groups:  # every scalar by name would be a long list
@@ -86,11 +105,7 @@ def _facts(function: Function, stack: bool) -> list[str]:
     lines.append(
         f"Outputs{', scalars' * (not groups)}: the value" + "".join(f", d value / d {label}" for label in labels)
     )
-    if stack:
-        numbers = len(tape.steps) + 2 * (len(function.inputs) + len(function.outputs))
-        lines.append(f"A call needs up to {numbers * (4 if function.suffix else 8) // 1024 + 1} KiB of stack.")
-    if tape.notes:
-        lines.append("Steps left out of the code: " + "; ".join(note.text for note in tape.notes))
+    lines.append(left_out(tape.notes))
     return [part for line in lines for part in textwrap.wrap(line, 110)]
 
 

@@ -27,7 +27,7 @@ from symdiff.render.c_array_text import Text, indented
 from symdiff.render.c_function import Words, wrapped
 from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype, wanted_kinds
 from symdiff.render.c_train import rule_texts, training
-from symdiff.render.context import Sheet, identifiers
+from symdiff.render.context import Sheet, identifiers, left_out
 from symdiff.render.environment import render, template_root
 from symdiff.render.names import C_RESERVED, mangle, mangled
 from symdiff.shapes import Polynomial, Size, described, plus, times
@@ -80,8 +80,7 @@ def _facts(function: ArrayFunction) -> list[str]:
     shown = ", ".join(f"{function.names[given.name]} ({described(given.shape)})" for given in tape.inputs)
     lines = [f"Inputs: {shown}"]
     lines.append("Outputs: the value" + "".join(f", d value / d {label}" for label, _ in tape.outputs[1:]))
-    if tape.notes:
-        lines.append("Steps left out of the code: " + "; ".join(note.text for note in tape.notes))
+    lines.append(left_out(tape.notes))
     return [part for line in lines for part in textwrap.wrap(line, 110)]
 
 

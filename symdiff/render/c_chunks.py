@@ -28,7 +28,12 @@ class _Chunk:
 
 
 def chunked(function: Function) -> dict[str, Any]:
-    """Template context of a function that is cut into chunks."""
+    """Template context of a function that is cut into chunks.
+
+    slots      numbers that chunks hand on to one another
+    workspace  these, one point and its results: what callers bring where it is too much for the stack
+    frame      locals of the largest chunk, as without optimisation: chunks run one after the other, so that is all
+    """
     steps = function.tape.steps
     chunks = [
         _Chunk(f"sd_{function.kind}_{number + 1}", list(steps[start : start + _CHUNK]))
@@ -50,6 +55,7 @@ def chunked(function: Function) -> dict[str, Any]:
         "late_results": results.get(None, []),
         "slots": slots,
         "workspace": slots + len(function.inputs) + len(function.outputs),
+        "frame": max((len(chunk.steps) + len(chunk.loads) for chunk in chunks), default=0),
         "pairs": False,
         "text": text,
     }

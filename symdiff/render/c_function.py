@@ -88,20 +88,21 @@ class Function:
         batch += [f"{real} *{y}, ptrdiff_t {stride[y]}" for y in self.outputs]
         work = self.namer.fresh("workspace") if workspace else ""
         last = [f"{real} *{work}"] if workspace else []
+        named = 2 * (len(self.inputs) + len(self.outputs)) + 1 + len(last) <= _MOST_PARAMETERS
         return {
             "kind": self.kind,
             "inputs": self.inputs,
             "outputs": self.outputs,
             "n": n,
             "work": work,
-            "named": 2 * (len(self.inputs) + len(self.outputs)) + 1 + len(last) <= _MOST_PARAMETERS,
+            "named": named,
             "point": wrapped(f"int {prefix}(", [f"{real} {x}" for x in self.inputs] + self.pointers + last, ")", 4),
             "batch": wrapped(f"int {prefix}_batch(", [f"size_t {n}", *batch, *last], ")", 4),
             "in_list": wrapped("{", self.inputs, "}", 8, column=38),
             "out_list": wrapped("{", self.outputs, "}", 8, column=38),
             "in_strides": wrapped("{", [stride[x] for x in self.inputs], "}", 8, column=38),
             "out_strides": wrapped("{", [stride[y] for y in self.outputs], "}", 8, column=38),
-            "described": self._described(),
+            "described": self._described(named),
         }
 
     @property
@@ -109,42 +110,45 @@ class Function:
         """Output parameters."""
         return [f"{self.real} *{y}" for y in self.outputs]
 
-    def _described(self) -> list[str]:
+    def _described(self, named: bool) -> list[str]:
+        """Every parameter; where they have no names, places in `in` and `out`."""
         if self.sheet.formula.groups:
-            return self._described_groups()
+            return self._described_groups(named)
         constants = set(self.sheet.formula.constants)
-        lines = [
-            f"{self.names[given.name]}: input{', constant' if given.name in constants else ''}"
-            for given in self.tape.inputs
-        ]
-        lines.append(f"{self.outputs[0]}: value")
-        for output, (label, _) in zip(self.outputs[1:], self.tape.outputs[1:], strict=True):
-            lines.append(f"{output}: derivative of the value by {label}")
+        lines = []
+        for k, given in enumerate(self.tape.inputs):
+            what = f"input{', constant' if given.name in constants else ''}"
+            name = self.names[given.name]
+            lines.append(f"{name}: {what}" if named else f"in[{k}]: {name}, {what}")
+        lines.append(f"{self.outputs[0] if named else 'out[0]'}: value")
+        for k, (output, (label, _)) in enumerate(zip(self.outputs[1:], self.tape.outputs[1:], strict=True), 1):
+            lines.append(f"{output if named else f'out[{k}]'}: derivative of the value by {label}")
         return lines
 
-    def _described_groups(self) -> list[str]:
+    def _described_groups(self, named: bool) -> list[str]:
         """Which scalars are which argument of a traced function, and where they lie in `in` and `out`."""
         lines, place = [], 0
         for group in self.sheet.formula.groups:
             what = f"{group.name}, {described(group.shape)}{', constant' if group.constant else ''}"
-            lines.append(_range(self.inputs, "in", place, len(group.elements), what))
+            lines.append(_range(self.inputs if named else [], "in", place, len(group.elements), what))
             place += len(group.elements)
-        lines.append(_range(self.outputs, "out", 0, 1, "value"))
+        lines.append(_range(self.outputs if named else [], "out", 0, 1, "value"))
         place = 1
         for group in self.sheet.variables if self.tape.outputs[1:] else ():
             what = f"derivative of the value by {group.name}"
-            lines.append(_range(self.outputs, "out", place, len(group.elements), what))
+            lines.append(_range(self.outputs if named else [], "out", place, len(group.elements), what))
             place += len(group.elements)
         return lines
 
 
 def _range(names: list[str], array: str, start: int, count: int, what: str) -> str:
-    """`W_0_0 ... W_1_2, in[0] to in[5]: W, 2 x 3 matrix`."""
-    if count == 1:
-        return f"{names[start]}, {array}[{start}]: {what}"
+    """`W_0_0 ... W_1_2, in[0] to in[5]: W, 2 x 3 matrix`; `in[0] to in[5]: ...` where there are no names."""
     last = start + count - 1
     between, to = (", ", ", ") if count == 2 else (" ... ", " to ")
-    return f"{names[start]}{between}{names[last]}, {array}[{start}]{to}{array}[{last}]: {what}"
+    if count == 1:
+        return f"{f'{names[start]}, ' if names else ''}{array}[{start}]: {what}"
+    shown = f"{names[start]}{between}{names[last]}, " if names else ""
+    return f"{shown}{array}[{start}]{to}{array}[{last}]: {what}"
 
 
 def _function_names(prefix: str) -> frozenset[str]:

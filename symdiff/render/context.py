@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,11 +19,13 @@ from symdiff.render.formula_text import formula_text as formula_text
 from symdiff.render.printer import TEXT, plain_number, size
 from symdiff.rule import Update
 from symdiff.shapes import Polynomial, Size, minus, plain_terms, plus, product, shape_text
-from symdiff.tape import PRIMAL, Step, Tape
+from symdiff.tape import PRIMAL, Note, Step, Tape
 
 _LONGEST_COMMAND = 100  # characters of a formula inside a command
 _LONGEST = 400  # operations; a longer formula is not repeated in headers
 _LONGEST_FILE = 20_000  # and one longer than this is not printed at all
+_WIDTH = 110  # characters of a line in a header
+_MOST_LEFT_OUT = 20  # steps that headers name as left out of the code
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,10 @@ class Sheet:
     @cached_property
     def formula_lines(self) -> list[str]:
         """The formula for headers; long ones are only counted."""
+        if not self.is_long:
+            return self.formula_file
         what = f"the Python function {self.formula.traced}" if self.formula.traced else "a formula"
-        return [f"{what} of {len(self.people.primal)} steps"] if self.is_long else self.formula_file
+        return textwrap.wrap(f"{what} of {len(self.people.primal)} steps", _WIDTH)
 
     @cached_property
     def formula_file(self) -> list[str]:
@@ -116,6 +121,15 @@ class Sheet:
         numbers = [f"{name}={plain_number(Number(float(value)))}" for name, value in self._scalars_at.items()]
         at = f" --at {self.name}.toml" if self.point_file else f" --at {','.join(numbers)}" if numbers else ""
         return f"symdiff generate {source} --name {self.name}{wrt}{self._update_option}{at}{dtype}"
+
+    @cached_property
+    def command_lines(self) -> list[str]:
+        """The command for headers. Calls in Python are broken, between brackets; a command for a shell never is."""
+        if not self.formula.traced or len(self.command) <= _WIDTH:
+            return [self.command]
+        return textwrap.wrap(
+            self.command, _WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
 
     @property
     def _calls(self) -> str:
@@ -270,6 +284,16 @@ def identifiers(tape: Tape) -> list[str]:
     found = [given.name for given in tape.inputs]
     found.extend(step.target for step in tape.steps)
     return list(dict.fromkeys(found))
+
+
+def left_out(notes: Sequence[Note]) -> str:
+    """`Steps left out of the code: (3) v3 = v1; (5) v5 is not used; and 7 more`, for headers; empty without any."""
+    if not notes:
+        return ""
+    shown = [note.text for note in notes[:_MOST_LEFT_OUT]]
+    if len(notes) > len(shown):
+        shown.append(f"and {len(notes) - len(shown)} more")
+    return f"Steps left out of the code: {'; '.join(shown)}"
 
 
 def line_comment(step: Step, primal: dict[str, Step]) -> str:

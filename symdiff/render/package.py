@@ -4,7 +4,7 @@ NAME/__init__.py       value, gradient, backend
 NAME/NAME.sd           the formula, unless it is very long
 NAME/NAME_numpy.py     the formula in NumPy
 NAME/NAME.c, NAME.h    the formula in C
-NAME/NAME.tex, .md     the derivation
+NAME/NAME.tex, .md     the derivation, unless the program is very long
 NAME/build.py          python -m NAME.build
 NAME/check_NAME.py     tests the derivatives by numbers
 NAME/_runtime/         symdiff/runtime, copied as it is
@@ -32,6 +32,7 @@ from symdiff.shapes import described, shape_text, size_text
 _COPIED = "# Copied unchanged from symdiff/runtime/{name}; the same in every generated package. Do not edit.\n"
 _WIDTH = 80  # of a call shown as an example
 _CHECKED = 200  # variables, at most, that the self-check moves one at a time
+LONGEST_DERIVED = 2_000  # steps of the forward sweep; the derivation of a longer program is megabytes of text
 _GROUPS = ("group_kernel.py",)  # files of the runtime for traced functions, and for training
 _TRAINING = (
     "c_train.py",
@@ -270,4 +271,4 @@ def _runtime(without: frozenset[str]) -> dict[str, str]:
     }
 
 
-__all__ = ["check_point", "package_files"]
+__all__ = ["LONGEST_DERIVED", "check_point", "package_files"]

@@ -20,6 +20,7 @@ from symdiff.render.python_parts import (
     described_input,
     fields,
     python_number,
+    remarks,
     returned,
     signature,
 )
@@ -64,7 +65,7 @@ def _scalar_module(sheet: Sheet) -> str:
         "whole": any("_whole(" in text for text in (value, *gradients)),
         "result": returned(value, gradients),
         "fields": fields(tape.wrt),
-        "notes": [note.text for note in tape.notes],
+        "notes": remarks(tape),
         "update": update_context(sheet),
         "outputs": ["value: scalar"] + [f"derivative by {label}: scalar" for label, _ in tape.outputs[1:]],
     }

@@ -33,6 +33,7 @@ from symdiff.render.python_parts import (
     described_input,
     fields,
     python_number,
+    remarks,
     returned,
     signature,
 )
@@ -73,7 +74,7 @@ def array_module(sheet: Sheet) -> str:
         reverse=reverse,
         result=returned(value, gradients, _WIDTH - len("return ")),
         fields=fields(tape.wrt),
-        notes=[note.text for note in tape.notes],
+        notes=remarks(tape),
     )
 
 

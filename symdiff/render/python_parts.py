@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 import tokenize
 from collections.abc import Iterable, Mapping
 
 from symdiff.expr import Number
 from symdiff.formula import Input
+from symdiff.render.context import left_out
 from symdiff.render.names import PYTHON_RESERVED, mangled
 from symdiff.render.printer import plain_number
 from symdiff.shapes import described
+from symdiff.tape import Tape
 
 COMMENT_COLUMN = 44
 LINE = 100  # characters of a statement before it is broken
@@ -42,6 +45,11 @@ def described_input(given: Input) -> str:
     kind = "constant" if given.constant else "variable"
     default = "" if given.default is None else f", {given.default!r} unless given"
     return f"{given.name}: {described(given.shape)}, {kind}{default}"
+
+
+def remarks(tape: Tape) -> list[str]:
+    """Lines of the header on the steps that the code does without."""
+    return textwrap.wrap(f"{text}.", 110) if (text := left_out(tape.notes)) else []
 
 
 def signature(inputs: Iterable[Input], names: Mapping[str, str]) -> str:

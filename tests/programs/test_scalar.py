@@ -7,6 +7,7 @@ import doctest
 import itertools
 import math
 import pickle
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -466,3 +467,35 @@ def test_the_docstrings() -> None:
     found = doctest.testmod(module)
     assert found.attempted > 5
     assert found.failed == 0
+
+
+def _sums(x: Scalar, y: Scalar) -> list[Scalar]:
+    """Every node of a program with sums and products in all mixtures, with nodes that depend on nothing."""
+    a, b = x * y + 0.1, 0.3 - y
+    c, d = 0.0 * a, x.sign() * 2.0
+    e = (a - 3) * b * c + d * 1e-3 + 7 * a * a - 0.1 * (y * y)
+    return [x, y, a, b, c, d, e, e * a + e * e.sin()]
+
+
+def test_the_sweep_at_once_has_the_bits_of_the_sweep_by_steps() -> None:
+    rng = random.Random(5)
+    for _ in range(50):
+        x, y = rng.gauss(), rng.gauss()
+        at_once, stepped = _sums(Scalar(x), Scalar(y)), _sums(Scalar(x), Scalar(y))
+        for one, other in zip(at_once, stepped, strict=True):
+            one.grad = other.grad = 0.25  # which every sweep adds to
+        at_once[-1].backward()
+        for _ in stepped[-1].sweep():
+            pass
+        assert [each.grad.hex() for each in at_once] == [each.grad.hex() for each in stepped]
+        assert at_once[4].grad == at_once[5].grad == 0.25  # they depend on nothing
+
+
+def test_operators_of_scalars_and_numbers_keep_the_order_of_their_operands() -> None:
+    x, y = Scalar(3.0), Scalar(2.0)
+    made = [x + y, x - y, x * y, x + 0.5, x - 0.5, x * 0.5, 0.5 + x, 0.5 - x, 0.5 * x, 1 - x, x - 1]
+    assert [each.data for each in made] == [5.0, 1.0, 6.0, 3.5, 2.5, 1.5, 3.5, -2.5, 1.5, -2.0, 2.0]
+    assert [each.operands for each in made[5:9]] == [(x, 0.5), (0.5, x), (0.5, x), (0.5, x)]
+    assert all(type(each.operands[0]) in (float, Scalar) for each in made)
+    x.data = 4  # type: ignore[assignment]  # a user's whole number
+    assert (x * y).data == 8.0 and type((x + x).data) is float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -320,7 +321,7 @@ LINES: list[tuple[str, Callable[[Any], Any], str]] = [
     ("max", lambda x: max(x, 0), "branch on it.*maximum"),
     ("sorted", lambda x: sorted([x, 1.0])[0], "sorted"),
     ("math", lambda x: math.exp(x), "symdiff.functions.exp"),
-    ("math log", lambda x: math.log(x), r"^math\.log takes floats, .*; write symdiff\.functions\.log\(x\)\n"),
+    ("math log", lambda x: math.log(x), r"^math\.log takes floats, .*; write symdiff\.functions\.log\(x\)$"),
     ("another name", lambda x: math_exp(x), r"^a float array .*symdiff\.functions\.exp\(x\) for math\.exp"),
     ("float", lambda x: float(x), r"^float\(x\): a symbol has no value; write x itself"),
     ("int", lambda x: int(x), r"^int\(x\), .* has no value"),
@@ -351,10 +352,11 @@ LINES: list[tuple[str, Callable[[Any], Any], str]] = [
 
 @pytest.mark.parametrize(("program", "message"), [case[1:] for case in LINES], ids=[case[0] for case in LINES])
 def test_what_needs_a_value_is_refused_with_the_line_of_the_program(program: Any, message: str) -> None:
-    with pytest.raises(symdiff.SymdiffError, match=message) as caught:
+    with pytest.raises(symdiff.SymdiffError) as caught:
         symdiff.trace_function(program, ())
-    line = program.__code__.co_firstlineno
-    assert f"{__file__}, line {line}\n" in str(caught.value)
+    said, place = str(caught.value).split("\n", 1)  # the line that is shown holds `message` itself
+    assert re.search(message, said)
+    assert place.startswith(f"  {__file__}, line {program.__code__.co_firstlineno}\n")
     assert str(caught.value).splitlines()[-1].strip().startswith('("')  # the source line itself
 
 
@@ -374,9 +376,11 @@ ARRAYS: list[tuple[str, Callable[..., Any], str]] = [
 
 @pytest.mark.parametrize(("program", "message"), [case[1:] for case in ARRAYS], ids=[case[0] for case in ARRAYS])
 def test_what_numpy_cannot_do_with_symbols_is_refused_with_the_line(program: Any, message: str) -> None:
-    with pytest.raises(symdiff.UnsupportedError, match=message) as caught:
+    with pytest.raises(symdiff.UnsupportedError) as caught:
         symdiff.trace_function(program, (2, 2), ())
-    assert f"{__file__}, line {program.__code__.co_firstlineno}\n" in str(caught.value)
+    said, place = str(caught.value).split("\n", 1)
+    assert re.search(message, said)
+    assert place.startswith(f"  {__file__}, line {program.__code__.co_firstlineno}\n")
 
 
 def test_what_numpy_computes_from_products_and_sums_works() -> None:

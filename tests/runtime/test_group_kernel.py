@@ -87,6 +87,25 @@ def test_bits_of_a_point_do_not_depend_on_its_place_or_on_the_layout(k: Any) -> 
         assert np.array_equal(other, value) and np.array_equal(own.W, grads.W)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("shape", [(), (1,), (3,)])
+def test_numpy_has_the_bits_of_a_point_in_every_call(shape: tuple[int, ...], dtype: Any) -> None:
+    """NumPy takes other loops for an exponent 2, 0.5 or -1 that does not move, as an axis of length 1 may look."""
+    kernel = symdiff.trace_function(lambda x, y: np.sum(x**y), shape, shape, names=["x", "y"]).gradient()
+    k = kernel.compile("numpy", dtype=dtype)
+    x = np.random.default_rng(8).uniform(0.1, 5, (400, *shape)).astype(dtype)
+    for exponent in (2.0, 0.5, -1.0, 2.7):
+        y = np.full_like(x, exponent)
+        value, grads = k(x, y)
+        spread, _ = k(x, y[0])
+        assert np.array_equal(spread, value)
+        for i in range(len(x)):
+            for found, own in (k(x[i], y[i]), k(x[i : i + 1], y[i : i + 1]), k(x[i : i + 1], y[i])):
+                assert np.ravel(found)[0] == value[i]
+                np.testing.assert_array_equal(np.reshape(own.x, shape), grads.x[i])
+                np.testing.assert_array_equal(np.reshape(own.y, shape), grads.y[i])
+
+
 def test_no_points_at_all(k: Any) -> None:
     value, grads = k(np.zeros((0, 2, 3)), np.zeros(3), 1.0)
     assert value.shape == (0,) and grads.W.shape == (0, 2, 3)

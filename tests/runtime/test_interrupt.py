@@ -7,12 +7,12 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from symdiff.runtime.interrupt import Interrupt
+from symdiff.runtime.interrupt import Interrupt, Termination
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -65,6 +65,77 @@ def test_a_forked_process_keeps_nobody_waiting() -> None:
     os.close(reader)
     os.close(writer)
     os.waitpid(child, 0)
+
+
+def _child(work: Callable[[], bool]) -> int:
+    """The exit code of a forked process: 0 where `work` says yes."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if work() else 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_a_forked_process_has_its_own_ctrl_c() -> None:
+    """It is interrupted as before, nobody here hears of it, and its end ends no listener."""
+    told = threading.Event()
+
+    def interrupted() -> bool:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        interrupt.__exit__()
+        return signal.getsignal(signal.SIGINT) is signal.default_int_handler and signal.set_wakeup_fd(-1) == -1
+
+    with Interrupt(told.set, listen=True) as interrupt:
+        assert _child(interrupted) == 0
+        assert not told.wait(0.1) and not interrupt.wanted
+        os.kill(os.getpid(), signal.SIGINT)
+        assert told.wait(10) and interrupt.wanted
+
+
+def test_sigterm_counts_where_a_program_asked_for_it() -> None:
+    stopped: list[str] = []
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupt(lambda: None, listen=False):
+        assert signal.getsignal(signal.SIGTERM) is before
+    with Termination() as termination:
+        with Interrupt(lambda: stopped.append("now"), listen=True) as interrupt:
+            signal.raise_signal(signal.SIGTERM)
+            assert interrupt.wanted and termination.wanted and "now" in stopped
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is termination
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sigterm_is_heard_while_the_main_thread_is_busy() -> None:
+    told = threading.Event()
+    with Termination(), Interrupt(told.set, listen=True):
+        blocked = signal.signal(signal.SIGTERM, lambda *_: None)  # as if Python's handler had no turn
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert told.wait(10)
+        signal.signal(signal.SIGTERM, blocked)
+
+
+def test_sigterm_ends_what_is_no_training_at_once() -> None:
+    """Also where Ctrl-C is ignored, as in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Termination() as termination:
+            with Interrupt(lambda: None, listen=False) as interrupt:
+                signal.raise_signal(signal.SIGINT)
+                assert not interrupt.wanted
+                signal.raise_signal(signal.SIGTERM)
+                assert interrupt.wanted
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+        assert termination.wanted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -259,7 +262,7 @@ Y4 = np.ones((4, 2))
         (ROWS, {"X": X4, "y": Y4[:3]}, {"W": W0, "b": B0}, {}, ["(4, 3)", "(3, 2)", "dimension n"]),
         (ROWS, {"X": X4, "y": Y4}, {"W": W0, "b": np.zeros(3)}, {}, ["(2, 3)", "(3,)", "dimension k"]),
         (ROWS, {"X": X4[:0], "y": Y4[:0]}, {"W": W0, "b": B0}, {"samples": "n"}, ["no samples", "'X', 'y'"]),
-        (ROWS, {"X": X4[:0], "y": Y4[:0]}, {"W": W0, "b": B0}, {"batch": 1}, ["batch", "samples='n'"]),
+        (ROWS, {"X": X4[:0], "y": Y4[:0]}, {"W": W0, "b": B0}, {"batch": 1}, ["no samples", "'X' has shape (0, 3)"]),
         (POINT, {"x": X4[:0], "y": Y4[:0]}, {"W": W0, "b": B0}, {}, ["no samples", "'x', 'y'"]),
         (ROWS, [X4, Y4], {"W": W0, "b": B0}, {}, ["data: expected arrays by name", "list"]),
         (ROWS, X4, {"W": W0, "b": B0}, {}, ["data: expected arrays by name", "ndarray"]),
@@ -287,6 +290,11 @@ Y4 = np.ones((4, 2))
         (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"shuffle": "no"}, ["shuffle", "'no'"]),
         (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"checkpoint": "a\0b"}, ["checkpoint", "a\\x00b"]),
         (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"checkpoint": 5}, ["checkpoint", "5"]),
+        (LINE, {"x": [1.0], "y": 1.0}, {"w": 0, "b": 0}, {"settings": {"eta": -1}}, ["gradient descent", "0 <= eta"]),
+        (LINE, {"x": [1.0, np.nan, np.inf], "y": 1.0}, {"w": 0, "b": 0}, {}, ["data: x[1] is nan", "first of 2"]),
+        (LINE, {"x": [1.0], "y": -np.inf}, {"w": 0, "b": 0}, {}, ["data: y is -inf", "finite"]),
+        (ROWS, {"X": X4, "y": Y4 * [1, np.inf]}, {"W": W0, "b": B0}, {}, ["data: y[0, 1] is inf", "first of 4"]),
+        (ROWS, {"X": X4, "y": Y4}, {"W": W0 * np.nan, "b": B0}, {}, ["start: W[0, 0] is nan"]),
     ],
 )
 def test_bad_arguments_say_what_is_wrong(text: str, data: Any, start: Any, options: Any, words: list[str]) -> None:
@@ -312,6 +320,18 @@ def test_a_dimension_of_size_0_holds_no_samples(backend: str) -> None:
     text = "w: 2; c: const(2); more: const(n); sum((w - c)**2) + sum(more)*w[0]"
     made = program(text).train({"c": [1.0, 2.0], "more": []}, {"w": [0.0, 0.0]}, epochs=1, backend=backend)
     assert made.parameters["w"].tolist() == pytest.approx([0.1, 0.2]) and made.samples == "1"
+
+
+def test_no_samples_at_all_are_named_where_the_value_is_nan(backend: str) -> None:
+    empty = {"X": X4[:0], "y": Y4[:0]}
+    with pytest.raises(symdiff.DivergenceError, match=r"look at the data and the start \('X' has shape \(0, 3\)"):
+        program(ROWS).train(empty, {"W": W0, "b": B0}, epochs=1, backend=backend)
+
+
+def test_a_batch_of_more_than_all_is_one_of_all(backend: str) -> None:
+    data, start = rows()
+    made, whole = (program(ROWS).train(data, start, epochs=2, batch=batch, backend=backend) for batch in (24, 23))
+    assert same(made, whole) and made.batch == whole.batch == 23
 
 
 def test_a_training_says_what_it_took_for_samples() -> None:
@@ -526,6 +546,14 @@ def test_a_bar_is_drawn_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, cap
     program(ROSENBROCK).train(start={"x": 0, "y": 0}, epochs=2, progress=True, backend="numpy")
     printed = capsys.readouterr()
     assert printed.out == "" and "epoch" in printed.err
+
+
+def test_help_says_what_there_is_and_what_comes_out() -> None:
+    result = [field.name for field in dataclasses.fields(Training)]
+    options = [name for name in inspect.signature(training.Trainer.train).parameters if name != "self"]
+    for function in (training.Trainer.train, symdiff.Program.train):
+        words = set(re.findall(r"\w+", function.__doc__ or ""))
+        assert words.issuperset(result) and words.issuperset(options)
 
 
 # -- the short way -----------------------------------------------------------------------------------------------------

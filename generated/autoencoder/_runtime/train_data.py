@@ -67,6 +67,7 @@ class TrainerSpec:
     defaults      of inputs that may be left out
     requirements  pairs (terms, message), as in KernelSpec
     identity      gives texts by name that a checkpoint must agree in, such as the formula and the rule
+    check_settings  raises an error for numbers, by setting, that the rule does not take
     """
 
     shapes: Mapping[str, Declared]
@@ -76,6 +77,7 @@ class TrainerSpec:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     requirements: tuple[tuple[Terms, str], ...] = ()
     identity: Callable[[], Mapping[str, str]] = dict
+    check_settings: Callable[[Mapping[str, float]], object] = dict
 
 
 def problem_of(
@@ -83,7 +85,8 @@ def problem_of(
 ) -> Problem:
     """The problem that `data` and `start` pose; `samples` names the dimension of the samples where it is not plain.
 
-    Raises `errors.usage` for names and types, `errors.shape` for shapes. The arrays of `start` are copied.
+    Raises `errors.usage` for names, types and numbers that are not finite, `errors.shape` for shapes. The arrays of
+    `start` are copied.
     """
     others = tuple(name for name in spec.shapes if name not in spec.wrt)
     _check_names(spec, data, start, errors)
@@ -96,12 +99,8 @@ def problem_of(
     along = [name for name, array in arrays.items() if array.ndim > len(_declared(spec, name))]
     points = _points(arrays, along, errors)
     sizes = _sizes(spec, theta_parts, arrays, along, errors)
-    if along and samples is not None:
-        raise errors.usage(
-            f"samples: '{samples}' names an axis of the formula, but {_listed(along)} have samples as points, "
-            "along an axis in front of the declared ones"
-        )
-    dimension = None if along else _dimension(spec, others, samples, sizes, errors)
+    _check_numbers({**theta_parts, **arrays}, spec, errors)
+    dimension = _dimension(spec, others, samples, along, sizes, errors)
     axes = _axes(spec, others, along, dimension)
     count = points if dimension is None else sizes[dimension]
     if count == 0:
@@ -199,6 +198,20 @@ def _arrays(
     return found
 
 
+def _check_numbers(arrays: Mapping[str, Array], spec: TrainerSpec, errors: Errors) -> None:
+    """Every number is finite: after one that is not, no value of the training would be."""
+    for name, array in arrays.items():
+        finite = np.isfinite(array)
+        if finite.all():
+            continue
+        place = np.unravel_index(int(finite.argmin()), array.shape) if array.ndim else ()
+        where = f"[{', '.join(str(int(k)) for k in place)}]" if place else ""
+        count = array.size - int(np.count_nonzero(finite))
+        more = f", the first of {count} numbers that are not finite" if count > 1 else ""
+        what = "start" if name in spec.wrt else "data"
+        raise errors.usage(f"{what}: {name}{where} is {array[place]}{more}; a training needs finite numbers")
+
+
 def _check_axes(spec: TrainerSpec, name: str, shape: Shape, what: str, more: int, errors: Errors) -> None:
     """The shape has as many axes as declared, or up to `more` of them in addition."""
     declared = _declared(spec, name)
@@ -247,12 +260,25 @@ def _having(spec: TrainerSpec, names: tuple[str, ...], dimension: str) -> list[s
 
 
 def _dimension(
-    spec: TrainerSpec, others: tuple[str, ...], samples: str | None, sizes: Mapping[str, int], errors: Errors
+    spec: TrainerSpec,
+    others: tuple[str, ...],
+    samples: str | None,
+    along: list[str],
+    sizes: Mapping[str, int],
+    errors: Errors,
 ) -> str | None:
     """The dimension of the samples: the one that was named, or the only one that data have and no parameter has.
 
-    One of size 0 holds none, so that it must be named to be taken for it.
+    None where samples are points (of the data `along`). One of size 0 holds none, so that it must be named to be taken
+    for it.
     """
+    if along and samples is not None:
+        raise errors.usage(
+            f"samples: '{samples}' names an axis of the formula, but {_listed(along)} have samples as points, "
+            "along an axis in front of the declared ones"
+        )
+    if along:
+        return None
     own = {size for name in spec.wrt for size in _declared(spec, name)}
     free = dict.fromkeys(s for n in others for s in _declared(spec, n) if isinstance(s, str) and s not in own)
     fit = [s for s in free if all(_declared(spec, n).count(s) == 1 for n in _having(spec, others, s))]

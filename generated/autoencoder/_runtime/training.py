@@ -60,6 +60,7 @@ class Training:
     value        the last of them; of the updates that were made, where the first epoch is not whole; nan without any
     updates      number of updates made, over all sessions of the run
     interrupted  whether Ctrl-C ended the run before its last update
+    batch        samples of an update, apart from the last one of an epoch
     states       state of the rule -> parameter -> number or new array
     backend      `c` or `numpy`
     samples      what was taken for samples: `23 points`, `23 along n`, or `1` where data have none
@@ -73,6 +74,7 @@ class Training:
     states: dict[str, dict[str, Any]]
     backend: str
     samples: str
+    batch: int
 
     def __repr__(self) -> str:
         over = "" if self.samples == "1" else f" over {self.samples}"
@@ -143,7 +145,7 @@ class Trainer:
                     there are samples as points; then the mean over the points is minimised
         start       every parameter; what is missing takes the formula's default
         epochs      how often all samples are visited, from 1
-        batch       samples of an update; all of them by default
+        batch       samples of an update; all of them by default, and where it is more than there are
         seed        whole number from 0, decides the order of the samples
         shuffle     whether each epoch has an order of its own; by default if `batch` is smaller than the data
         samples     dimension along which the samples lie; by default the only one that data have and no parameter has
@@ -152,14 +154,28 @@ class Trainer:
         every       seconds between checkpoints; 0: as often as possible
         progress    is called with (whole epochs, epochs, value of the last whole epoch) several times a second
 
-        The caller's arrays stay as they are. Ctrl-C ends the run in an orderly way, with its state in the checkpoint
-        and `interrupted` set in the result; the next one raises KeyboardInterrupt. It ends within a second, or once the
-        update is made that is being made, where that takes longer (NumPy, and in C samples along a dimension with a
-        name); of an update over points C makes no more. It is looked for where this is called in the main thread.
+        The result (a Training) has
 
-        Raises the classes of `Errors`: for arguments, shapes, a number that is not finite (everything before that
-        update is in the error's `training`), and a checkpoint that is damaged, of another run, or cannot be written
-        (what was made is in the error's `training`).
+        parameters   trained numbers and arrays, by name
+        history      history.value[e]: the value in epoch e, counted from 0, which is the mean over the updates of that
+                     epoch, each before it; history.epoch: 0, 1, ...
+        value        the last of them
+        updates      number of updates made, over all sessions of the run
+        interrupted  whether Ctrl-C ended the run before its last update
+        states       what the rule keeps from update to update: state -> parameter -> number or array
+        backend      `c` or `numpy`
+        samples      what was taken for samples, such as `23 points` or `23 along n`; `1` where data have none
+        batch        samples of an update
+
+        The caller's arrays stay as they are. Data and start are finite numbers. Ctrl-C ends the run in an orderly way,
+        with its state in the checkpoint and `interrupted` set in the result; the next one raises KeyboardInterrupt. It
+        ends within a second, or once the update is made that is being made, where that takes longer (NumPy, and in C
+        samples along a dimension with a name); of an update over points C makes no more. It is looked for where this is
+        called in the main thread.
+
+        Raises the classes of `Errors`: for arguments, shapes, a number that is not finite any more (everything before
+        that update is in the error's `training`), and a checkpoint that is damaged, of another run, or cannot be
+        written (what was made is in the error's `training`).
         """
         spec = self._set({} if settings is None else settings)
         problem = self._problem(spec, data, start, samples)
@@ -211,6 +227,7 @@ class Trainer:
             if not isfinite(number):
                 raise self._errors.usage(f"settings: '{name}' needs a finite number, got {_shown(given)}")
             known[name] = number
+        self.spec.check_settings(known)
         return replace(self.spec, settings=tuple(known.items()))
 
     def _plan(self, problem: Problem, epochs: Any, batch: Any, seed: Any, shuffle: bool | None) -> Plan:
@@ -220,6 +237,8 @@ class Trainer:
         sampled = problem.points or problem.dimension is not None
         if batch is None:
             batch = problem.samples
+        elif not sampled and problem.empty:
+            raise self._errors.shape(f"batch: the data have no samples: {problem.empty}")
         elif not sampled:
             raise usage(
                 "batch: the data have no axis of samples; name it with samples='n', or give data with one more axis "
@@ -372,6 +391,7 @@ class _Session:
             states={name: self._split(row) for name, row in zip(spec.states, problem.state, strict=True)},
             backend=self._engine.backend,
             samples=self._samples,
+            batch=self._plan.batch,
         )
 
     @property
@@ -391,7 +411,10 @@ class _Session:
         settings = ", ".join(f"{name} = {number:.6g}" for name, number in self._spec.settings)
         remedy = f"a lower learning rate may help ({settings})" if settings else "take smaller steps"
         if self.updates == 0:
-            remedy = f"that is the first update, so look at the data and the start; or {remedy}"
+            look = "the data and the start"
+            if self._problem.empty:
+                look += f" ({self._problem.empty})"
+            remedy = f"that is the first update, so look at {look}; or {remedy}"
         unsaved = ""
         try:
             self._save()

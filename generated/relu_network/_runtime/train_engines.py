@@ -52,6 +52,12 @@ class Problem:
     dimension: str | None
     settings: tuple[float, ...]
 
+    @property
+    def empty(self) -> str:
+        """Data without a number in them, for messages; an empty text where there are none."""
+        shapes = [f"'{name}' has shape {array.shape}" for name, array in self.data.items() if not array.size]
+        return ", ".join(shapes)
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -16,7 +16,6 @@ import os
 import re
 import secrets
 import stat
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ _FORMAT = "symdiff checkpoint 1"
 _ENTRIES = ("format", "identity", "digest", "theta", "state", "history", "partial", "updates")
 _LARGEST = 1 << 34  # bytes of a file that is read at all
 _MAGIC = b"PK\x03\x04"  # what an NPZ file begins with
+_FIRST = slice(30, 40), b"format.npy"  # and what its first entry is called in a checkpoint
 
 _writing: set[str] = set()  # temporary files that threads of this process are writing
 
@@ -67,12 +67,11 @@ class Checkpoint:
         """
         try:
             self._remove_leftovers()
-            content = self._content()
+            entries = self._entries(self._content())
         except FileNotFoundError:
             return None
         except (OSError, MemoryError) as error:
             raise self._error(f"cannot read the checkpoint {self.path}: {_reason(error)}") from None
-        entries = self._entries(content)
         self._compare(json.loads(str(entries["identity"])), identity)
         kept = Kept(
             entries["theta"],
@@ -109,13 +108,14 @@ class Checkpoint:
         if not stat.S_ISREG(mode):
             what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
             raise self._error(f"cannot keep a checkpoint in {self.path}, which is {what}: name a file")
+        place, first = _FIRST
         with open(self._place, "rb") as file:
-            if file.read(len(_MAGIC)) != _MAGIC:
-                raise self._damaged("it is no NPZ file")
-            file.seek(0)
-            content = file.read(_LARGEST + 1)
+            start = file.read(place.stop)
+            if not start.startswith(_MAGIC) or start[place] != first:
+                raise self._foreign()
+            content = start + file.read(_LARGEST + 1)
         if len(content) > _LARGEST:
-            raise self._damaged("it is too large")
+            raise self._foreign()
         return content
 
     def _entries(self, content: bytes) -> dict[str, Array]:
@@ -123,12 +123,15 @@ class Checkpoint:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 entries = {name: arrays[name] for name in arrays.files}
-        except (ValueError, OSError, EOFError, KeyError, NotImplementedError, SyntaxError, zipfile.BadZipFile) as error:
-            raise self._damaged(str(error).splitlines()[0] if str(error) else type(error).__name__) from None
-        except Exception as error:  # zlib and the parser of NPY headers have errors of their own
-            raise self._damaged(type(error).__name__) from None
-        if set(entries) != set(_ENTRIES) or str(entries["format"]) != _FORMAT:
-            raise self._damaged("it is no checkpoint of this version")
+            form = str(entries["format"])
+        except MemoryError:
+            raise
+        except Exception:  # of zipfile, zlib and the parser of NPY headers, which share no class
+            raise self._damaged("it cannot be read to its end") from None
+        if not form.startswith(_FORMAT.rstrip("0123456789")):
+            raise self._foreign()
+        if form != _FORMAT or set(entries) != set(_ENTRIES):
+            raise self._error(f"the checkpoint {self.path} is of another version of symdiff; name another file")
         if str(entries.pop("digest")) != digest(entries):
             raise self._damaged("wrong checksum")
         return entries
@@ -149,7 +152,12 @@ class Checkpoint:
         )
 
     def _damaged(self, why: str) -> Exception:
-        return self._error(f"the checkpoint {self.path} is damaged ({why}); delete it to start anew")
+        return self._error(
+            f"the checkpoint {self.path} is damaged ({why}); name another file, or delete this one to start anew"
+        )
+
+    def _foreign(self) -> Exception:
+        return self._error(f"{self.path} is not a checkpoint; name another file")
 
     def _remove_leftovers(self) -> None:
         """Temporary files of processes that are not there any more."""
