@@ -41,6 +41,7 @@ TOOLS: dict[str, tuple[Callable[[], bool], str]] = {
         lambda: _found("pdflatex") and _tex_file("tikz.sty"),
         "TikZ (apt-get install texlive-latex-base texlive-latex-recommended texlive-pictures lmodern)",
     ),
+    "poppler": (lambda: _found("pdftotext"), "pdftotext (apt-get install poppler-utils)"),
     "graphviz": (lambda: _found("dot"), "graphviz (apt-get install graphviz)"),
     "chromium": (
         lambda: _found("chromium", "chromium-browser", "google-chrome"),
