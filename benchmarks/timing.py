@@ -32,7 +32,7 @@ class Stopwatch:
 
     def row(self) -> Row:
         """The samples summed up."""
-        quartiles = quantiles(self.samples, n=4) if len(self.samples) > 1 else self.samples * 3
+        quartiles = quantiles(self.samples, n=4, method="inclusive") if len(self.samples) > 1 else self.samples * 3
         return Row(*self.key, median(self.samples), quartiles[0], quartiles[2])
 
 
