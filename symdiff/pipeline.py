@@ -399,7 +399,7 @@ class Program(Shown):
         if fragment:
             return html_body.body(latex)
         sources = {language: self._source_or_why(language, name) for language in ("python", "c")}
-        return html_page.page(sheet, trace, latex=latex, sources=sources, digits=digits)
+        return html_page.page(sheet, trace, latex=latex, sources=sources, options=options)
 
     def _source_or_why(self, language: str, name: str) -> str | UnsupportedError:
         """Generated code, or why there is none: a function is abstract."""

@@ -53,6 +53,12 @@ class Visit:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.url = path.as_uri()
         self.page.route("**/*", lambda route: route.continue_() if route.request.url == self.url else route.abort())
+        self.open()
+
+    def open(self) -> None:
+        """The page as it is at the start."""
+        self.said.clear()
+        self.asked.clear()
         self.page.goto(self.url)
 
     def press(self, key: str) -> None:
@@ -63,8 +69,7 @@ class Visit:
         return int(self.page.inner_text("#count"))
 
     def leave(self) -> None:
-        """Close it. Nothing was said on the console, and nothing but the file was asked for."""
-        self.context.close()
+        """Nothing was said on the console, and nothing but the file was asked for."""
         assert self.said == []
         assert set(self.asked) == {self.url}
 
@@ -88,12 +93,23 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / f"{name}.html" for name in made}
 
 
+@pytest.fixture(scope="module")
+def tabs() -> dict[tuple[str, str], Visit]:
+    """What is open: to load a page again costs less than another tab."""
+    return {}
+
+
 @pytest.fixture
-def visit(browser: Any, pages: dict[str, Path]) -> Iterator[Any]:
+def visit(browser: Any, pages: dict[str, Path], tabs: dict[tuple[str, str], Visit]) -> Iterator[Any]:
     opened: list[Visit] = []
 
     def open_page(name: str, **options: Any) -> Visit:
-        opened.append(Visit(browser, pages[name], **options))
+        key = name, repr(options)
+        if key in tabs:
+            tabs[key].open()
+        else:
+            tabs[key] = Visit(browser, pages[name], **options)
+        opened.append(tabs[key])
         return opened[-1]
 
     yield open_page
@@ -273,6 +289,29 @@ def test_the_step_is_kept_in_the_address(visit: Any) -> None:
     assert page.page.inner_text("#now").startswith("(3') adjoint of v2")
     page.page.evaluate("location.hash = '#step=5'")
     page.page.locator("#count:text-is('5')").wait_for()
+    page.page.evaluate("location.hash = '#step=%'")  # what somebody has changed is no place, and nothing breaks
+    page.page.reload()
+    assert page.place == 0
+    page.press("ArrowRight")
+    assert page.place == 1
+
+
+def test_a_wire_that_others_share_is_marked_all_along(visit: Any) -> None:
+    page = visit("scalar_e").page
+    page.click('.node[data-name="z3"]')
+    widths = "(all) => all.map((e) => getComputedStyle(e).strokeWidth)"
+    assert page.locator(".edge.now .way").evaluate_all(widths) == ["3px", "3px"]
+    assert "3px" not in page.locator(".edge:not(.now) .way").evaluate_all(widths)
+
+
+def test_the_heads_of_the_state_stay_in_sight(visit: Any) -> None:
+    page = visit("rosenbrock10", reduced_motion="reduce", viewport={"width": 1200, "height": 700}).page
+    page.keyboard.press("End")
+    head, view = (page.locator(place).first.bounding_box() for place in (".state thead th", ".state .view"))
+    assert page.locator(".state .view").evaluate("(e) => e.scrollTop") >= 0 and abs(head["y"] - view["y"]) <= 45
+    page.locator(".state .view").evaluate("(e) => e.scrollTo({top: 1e6, behavior: 'instant'})")
+    head = page.locator(".state thead th").first.bounding_box()
+    assert page.locator(".state .view").evaluate("(e) => e.scrollTop") > 100 and abs(head["y"] - view["y"]) <= 1
 
 
 def test_a_step_is_scrolled_to_inside_of_its_panel_alone(visit: Any) -> None:

@@ -53,6 +53,7 @@ def array_latex(
         "plain_title": sheet.name.replace("_", " "),
         "shortened": [(page.names[name], typewriter(name)) for name in page.long_names],
         "conventions": [(rf"\texttt{{{escape(op)}}}", escape(edges)) for op, edges in model.conventions],
+        "symbols": [(_cell(symbol), shape, kind) for symbol, shape, kind in page.symbol_rows()],
         "fragment": fragment,
         "heading": LatexHeadings(options.headings),
     }
@@ -199,6 +200,11 @@ def _update(
     return written.context(escape)
 
 
+def _cell(symbol: str) -> str:
+    """A symbol in a table: with air where its value is a matrix."""
+    return tall(symbol) if r"\begin" in symbol else f"${symbol}$"
+
+
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -243,7 +249,10 @@ def _unlapped(line: str) -> str:
 
 
 def _flat_chain(rows: list[str]) -> list[str]:
-    return [" ".join(row.replace(r"& \quad {}", "").replace("&", "").split()) for row in _joined(rows)]
+    return [
+        " ".join(row.replace(r"& \qquad \quad {}", "").replace(r"& \quad {}", "").replace("&", "").split())
+        for row in _joined(rows)
+    ]
 
 
 def _joined(rows: list[str]) -> list[str]:
@@ -281,7 +290,9 @@ def _small(relative: float) -> str:
 
 def _worst(model: ArrayModel) -> str:
     errors = [line.relative for line in model.check]
-    return _small(max(errors)) if errors and all(error == error for error in errors) else ""
+    if not errors or any(error != error for error in errors):
+        return ""
+    return f"${_small(max(errors))}$".replace("$< ", "below $")
 
 
 __all__ = ["array_latex", "array_markdown", "array_text"]

@@ -186,6 +186,7 @@ def _latex_shown(array: np.ndarray, spell: Spell, digits: int, most: int, small:
         rows = [*rows[:keep], [r"\vdots"] * len(rows[0]), rows[-1]]
     body = r" \\ ".join(" & ".join(row) for row in rows)
     if small:
+        body = body.replace(r"\\", r"\\[2pt]")
         return rf"\left(\begin{{smallmatrix}} {body} \end{{smallmatrix}}\right)"
     return rf"\begin{{pmatrix}} {body} \end{{pmatrix}}"
 

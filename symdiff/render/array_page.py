@@ -253,7 +253,7 @@ class ArrayPage:
             room = WIDE - width(left) - 20
             parts = [f"{sign} {line.chain[1]}", *(f"= {part}" for part in line.chain[2:])]
             lines = packed([*parts, rf"\qquad {hence}"], room)
-            rows += [f"{left} & {lines[0]}", *(f"& {row}" for row in lines[1:])]
+            rows.append((r" \\*" + "\n").join([f"{left} & {lines[0]}", *(f"& {row}" for row in lines[1:])]))
         return rows
 
     def _flat_rules(self, item: RuleItem) -> list[str]:
@@ -356,10 +356,9 @@ class ArrayPage:
             text = (
                 f"{self.names[bar]} = {rows[0]}" if len(rows) == 1 and width(rows[0]) <= room - 40 else self.names[bar]
             )
-            rows = [rf"{left} &= {text} && {shape}"]
-            number = self.value(Name(bar), WIDE - width(left) - width(shape) - 75)
-            if number:
-                rows.append(rf"&{number}")
+            number = self.value(Name(bar), WIDE - width(left) - 40)
+            gap = r"\qquad" if number else "&&"  # a column of shapes would take room from the numbers
+            rows = [rf"{left} &= {text} {gap} {shape}", *([rf"&{number}"] if number else [])]
             lines.append((r" \\" + "\n").join(rows))
         return lines
 

@@ -48,6 +48,15 @@ class Sum:
     chains: tuple[Chain, ...]
     more: int = 0
 
+    @property
+    def parts(self) -> bool:
+        """Whether the output uses `left` at once and by other ways too.
+
+        Then the factor of the one step looks like the derivative along all paths, which is written as adjoint.
+        """
+        straight = any(chain.start is None and len(chain.edges) == 1 for chain in self.chains)
+        return straight and len(self.chains) + self.more > 1
+
 
 class Paths:
     """All of it, for one reverse sweep."""

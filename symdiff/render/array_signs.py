@@ -16,6 +16,7 @@ from symdiff.shapes import Polynomial, Shape, Size
 JUXT = MUL + 2  # factors side by side bind more strongly than the elementwise product
 TOP, INVERSE, INVERSE_TOP = r"^{\top}", "^{-1}", r"^{-\top}"
 WIDE = TEXT_WIDTH - 27.0  # pt of an equation without a number
+_ROW_END = re.compile(r"\\\\(?:\[[0-9.]+pt\])?")
 ELEMENTWISE_SIGN = r" \odot "
 
 
@@ -87,7 +88,7 @@ def wide(text: str) -> float:
 
 def _of_columns(rows: str) -> float:
     """What the columns of a matrix need beyond its widest row: gaps, and room for the widest cell of each."""
-    cells = [[width(cell) for cell in row.split("&")] for row in rows.split(r"\\")]
+    cells = [[width(cell) for cell in row.split("&")] for row in _ROW_END.split(rows)]
     columns = [max(column) for column in itertools.zip_longest(*cells, fillvalue=0.0)]
     spread = sum(columns) - max(map(sum, cells))  # widths are estimated on the high side
     return 0.5 * spread + 10.0 * (len(columns) - 1)

@@ -11,7 +11,7 @@ import numpy as np
 from symdiff.expr import Call, Expr, Name, Number, substitute
 from symdiff.ops.core import ADD
 from symdiff.ops.infer import shape_of
-from symdiff.render.array_elements import Elements, element_name, is_small
+from symdiff.render.array_elements import Elements, Written, element_name, is_small
 from symdiff.render.array_figures import flat_array, text_number
 from symdiff.render.array_local import Locals
 from symdiff.render.array_marks import TextMarks
@@ -272,12 +272,13 @@ class ArrayText:
         if paths.is_long:
             return filled(f"There are {len(paths.edges)} factors, too many to be written out here.", 2)
         for name in paths.named:
-            left = f"delta_{name} = {self.marks.partial(self.model.output, name)}"
-            found += filled(f"{left} = {self._sum(paths.sum_of(name), factors)}", 6, 2)
+            total = paths.sum_of(name)
+            found += filled(f"delta_{name} = {self._whole(total)} = {self._sum(total, factors)}", 6, 2)
         for name in paths.wanted:
             if name == self.model.output:
                 continue
-            left, total, full = self.marks.partial(self.model.output, name), paths.sum_of(name), paths.full(name)
+            total, full = paths.sum_of(name), paths.full(name)
+            left = self._whole(total)
             if full is None:
                 found += filled(f"There are {paths.counts[name]} paths to {name}; what they share is named.", 2)
             elif any(chain.start is not None for chain in total.chains):
@@ -285,6 +286,10 @@ class ArrayText:
                 found += filled(f"{left} = {shown}", 6, 2)
             found += filled(f"{left} = {self._sum(total, factors)}", 6, 2)
         return [*found, "", "  where", *factors]
+
+    def _whole(self, total: Sum) -> str:
+        """The derivative along all paths, as adjoint where the same stands for a factor."""
+        return self.model.bars[total.left] if total.parts else self.marks.partial(self.model.output, total.left)
 
     def _sum(self, total: Sum, factors: dict[str, None]) -> str:
         shown = []
@@ -328,17 +333,23 @@ class ArrayText:
         elements = Elements(tape)
         found: list[str] = []
         for each in elements.forward():
-            found += self._cells(each.step.name, "=", each.array)
+            found += self._written(each.step.name, "=", each)
         found.append("")
         for each in elements.reverse():
             sign = "=" if each.step.into is None else "<-"
-            found += self._cells(each.step.target, sign, each.array)
+            found += self._written(each.step.target, sign, each)
         found.append("")
         for name in tape.wrt:
             terms = self.model.collected.get(name)
             if terms and self.model.shapes[name]:
                 found += self._result_cells(name, elements, terms)
         return found
+
+    def _written(self, name: str, sign: str, each: Written) -> list[str]:
+        """By its elements, or as a whole."""
+        if each.array is not None:
+            return self._cells(name, sign, each.array)
+        return filled(f"{name} {sign} {self.marks.matrix(each.expr)}", 6, 2)
 
     def _cells(self, name: str, sign: str, array: Any) -> list[str]:
         cells = np.ndenumerate(np.asarray(array, dtype=object))

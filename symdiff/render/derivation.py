@@ -221,6 +221,7 @@ def _shared(derivation: Derivation, notation: LatexNotation) -> dict[str, Any]:
         "output_bar": notation.names.get(derivation.bars.get(derivation.output, ""), output),
         "bare": named,
         "variables": [given(name) for name in derivation.wanted],
+        "bare_variables": [(notation.names[name] if derivation.trace else given(name)) for name in derivation.wanted],
         "held": [given(name) for name in derivation.held],
         "check_rows": [
             _check_row(notation, row.name, row.reverse, row.difference, row.relative) for row in derivation.check
@@ -259,9 +260,11 @@ def _small(relative: float) -> str:
 
 
 def _worst(derivation: Derivation) -> str:
+    """`below $10^{-6}$`."""
     errors = [row.relative for row in derivation.check]
-    finite = all(error == error for error in errors)
-    return _small(max(errors)) if errors and finite else ""
+    if not errors or any(error != error for error in errors):
+        return ""
+    return f"${_small(max(errors))}$".replace("$< ", "below $")
 
 
 def _defined(derivation: Derivation, notation: LatexNotation) -> tuple[list[str], list[Equation]]:

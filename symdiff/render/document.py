@@ -34,6 +34,7 @@ from symdiff.render.math_tree import UnknownMarkError
 
 _TOKEN = re.compile(r"\\[A-Za-z]+\*?|\\.|\n[ \t]*\n\s*|``|''|--|\s+|[^\\\s`'${}&~^_#%-]+|.", re.DOTALL)
 _SILENT = {r"\begingroup", r"\endgroup", r"\allowdisplaybreaks", r"\sloppy", r"\noindent"}
+_SETTINGS = (r"\setlength", r"\renewcommand")  # two arguments each, about spaces
 _LEVELS = {r"\section*": 1, r"\subsection*": 1, r"\subsubsection*": 2}
 _RULES = {r"\toprule", r"\midrule", r"\bottomrule", r"\hline", r"\endhead", r"\endfoot"}
 _PIECES = {"``": "\u201c", "''": "\u201d", "'": "\u2019", "--": "\u2013", "~": "\u00a0", "\\\\": " ", r"\quad": " "}
@@ -102,14 +103,14 @@ class _Reader:
                 yield _plain(self.until(r"\]"))
             elif token == r"\begin":
                 yield self.environment(self.raw())
-            elif token == r"\setlength":
+            elif token in _SETTINGS:
                 self.raw(), self.raw()
         if _trimmed(parts):
             yield Paragraph(_trimmed(parts), heading)
 
     def is_block(self, token: str) -> bool:
         """Whether a paragraph ends here."""
-        if token in (r"\begin", r"\[", r"\paragraph*", r"\setlength") or token in _LEVELS or token in _SILENT:
+        if token in (r"\begin", r"\[", r"\paragraph*", *_SETTINGS) or token in _LEVELS or token in _SILENT:
             return True
         return token.isspace() and token.count("\n") > 1
 

@@ -133,12 +133,13 @@ class Symbols:
         return bar_words(self.symbols[name])
 
     def shape(self, shape: Shape) -> Words:
-        """`3 x 2`; nothing for a scalar."""
+        """`(3 x 2)`, as in the derivation: without brackets `(4)` would look like a value; nothing for a scalar."""
         times = text(" \u00d7 ", r" \times ")
-        parts = [part for size in shape for part in (times, self._size(size))][1:]
-        return joined(parts)
+        parts = [part for size in shape for part in (times, self.size(size))][1:]
+        return joined([text("(", "("), *parts, text(")", ")")]) if parts else joined([])
 
-    def _size(self, size: Size) -> Words:
+    def size(self, size: Size) -> Words:
+        """`3`, or the symbol of a size that a run decides."""
         if isinstance(size, Polynomial):
             return text(size_text(size), shape_latex((size,), self.sizes))
         return text(str(size), str(size)) if isinstance(size, int) else self.words[size]

@@ -105,7 +105,7 @@ class _Drawer:
 
     def _words(self, layer: Layer) -> tuple[Words, Words, Words | None]:
         """The name of a layer, its size, and its function."""
-        known = self.symbols.shape((layer.size,))
+        known = self.symbols.size(layer.size)
         if self.trace is not None and not isinstance(layer.size, int):
             known = joined((known, text(" = ", "="), text(str(self._count(layer)), str(self._count(layer)))))
         function = None if layer.step is None else self.labels(layer.step)

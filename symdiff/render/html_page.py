@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from symdiff.errors import UnsupportedError
 from symdiff.render.context import Sheet
+from symdiff.render.derivation_options import Options
 from symdiff.render.environment import environment, template_root
 from symdiff.render.graph_model import graph
 from symdiff.render.graph_scene import scene
@@ -28,10 +29,12 @@ from symdiff.tape import Tape
 from symdiff.trace import Trace
 
 MOST_STEPS = 1_000
+_BESIDE = 64  # letters in the longest line of a formula that leaves room for the inputs beside it
 _TITLES = {"python": "Python", "c": "C"}
 _INLINE = "This step has no line of its own here: the passes have worked it into other lines."
 _SEEDED = "The adjoint of the value is 1, which needs no line."
 _UNTOLD = "The derivation shows no line of its own for this step."
+_PART = "This step is a part of a statement, which has one line for all of them."
 
 
 def page(
@@ -40,17 +43,18 @@ def page(
     *,
     latex: str,
     sources: Mapping[str, str | UnsupportedError],
-    digits: int = 8,
+    options: Options,
 ) -> str:
     """The page of a program.
 
     latex    the derivation, of which HTML is made
     sources  by `python` and `c` the generated code, or why there is none
+    options  of the derivation
 
     Raises UnsupportedError for more than 1,000 steps, which nobody steps through.
     """
     refuse_long(sheet.people)
-    sweep = Sweep(sheet, trace, digits)
+    sweep = Sweep(sheet, trace, options.digits)
     labels = frozenset(frame.key for frame in sweep.frames) - {START, SEED}
     listings = [_listing(language, source, sheet.kind, labels) for language, source in sources.items()]
     derivation = body(latex)
@@ -60,6 +64,7 @@ def page(
         title=sheet.name,
         gradient=sheet.kind == "gradient",
         formula="\n".join(sheet.formula_lines),
+        beside=all(len(line) <= _BESIDE for line in sheet.formula_lines),
         numbers=trace is not None,
         adjoints=sweep.changes_adjoints,
         shapes=any(row.shape for row in sweep.rows.values()),
@@ -69,11 +74,12 @@ def page(
         graph=drawing,
         graph_problem=problem,
         derivation=Markup(derivation),
+        by_statement=options.by_statement,
         listings=[{"of": made, "title": _TITLES[made.language]} for made in listings],
         style=Markup(derivation_css() + _asset("page.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=_data(sweep, derivation, listings),
+        data=_data(sweep, derivation, listings, _PART if options.by_statement else _UNTOLD),
     )  # fmt: skip
 
 
@@ -113,7 +119,7 @@ def _listing(language: str, source: str | UnsupportedError, kind: str, labels: f
 # -- data for the script ----------------------------------------------------------------------------------------------
 
 
-def _data(sweep: Sweep, derivation: str, listings: list[Listing]) -> Markup:
+def _data(sweep: Sweep, derivation: str, listings: list[Listing], untold: str) -> Markup:
     """The frames as JSON that no text in it can end: `<`, `>` and `&` are written as escapes."""
     notes = {str(note.n): note.text for note in sweep.sheet.code.notes}
     shown = {made.language: made.steps for made in listings if not made.problem}
@@ -122,7 +128,7 @@ def _data(sweep: Sweep, derivation: str, listings: list[Listing]) -> Markup:
         absent = {language: _why(frame, notes) for language, steps in shown.items() if not _has(frame, steps)}
         told = f'data-step="{Markup.escape(frame.key)}"' in derivation or f'data-local="{frame.step}"' in derivation
         if not told and frame.kind != START:
-            absent["derivation"] = _UNTOLD
+            absent["derivation"] = untold
         frames.append(frame.json(absent))
     text = json.dumps({"frames": frames}, allow_nan=False, separators=(",", ":"))
     for sign in "<>&":

@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 
 from symdiff.expr import Name
-from symdiff.render.array_figures import flat_array, latex_array, latex_number, text_number
+from symdiff.render.array_figures import ArrayFigures, flat_array, latex_array, latex_number, text_number
 from symdiff.render.context import Sheet
 from symdiff.render.figures import Exactness
 from symdiff.render.graph_model import Symbols, output_name
@@ -28,6 +28,7 @@ from symdiff.trace import Trace, Value, json_number
 
 START = "start"
 _ROOM = 170.0  # pt of a cell for the numbers of an array
+_WIDE = 300.0  # pt for an input above the page
 _SPOKEN = 4  # rows and columns of an array that is read out
 _SHORT = 8  # letters of a number that needs no rounding
 _LONGEST = 120  # letters of an expression that is read out
@@ -78,7 +79,7 @@ class Total:
 
 @dataclass
 class Row:
-    """A variable: where its value comes from, and what its adjoint is made of."""
+    """A variable: where its value comes from, and what its adjoint is made of; `given` has more room than `value`."""
 
     name: str
     symbol: Markup
@@ -89,6 +90,7 @@ class Row:
     kind: str
     shape: Markup
     value: Markup
+    given: Markup
     totals: list[Total] = field(default_factory=list)
 
 
@@ -99,6 +101,7 @@ class Sweep:
         self.sheet, self.trace, self.digits, self.tape = sheet, trace, digits, sheet.people
         self.symbols = Symbols(sheet)
         self.exact = None if trace is None or self.tape.is_array else Exactness(trace, digits)
+        self.arrays = ArrayFigures(trace, digits) if trace is not None and self.tape.is_array else None
         self.output = output_name(sheet.people)
         self.values = {node.name: node.value for node in (*trace.inputs, *trace.nodes)} if trace else {}
         self.sends = {send.step.label: send for send in trace.sends} if trace else {}
@@ -151,6 +154,7 @@ class Sweep:
             kind,
             Markup(mathml(self.symbols.shape(shape).latex)) if shape else Markup(""),
             self.shown(self.values.get(name), name),
+            self.shown(self.values.get(name), name, _WIDE),
         )
 
     # -- reverse ------------------------------------------------------------------------------------------------------
@@ -193,28 +197,35 @@ class Sweep:
 
     # -- numbers ------------------------------------------------------------------------------------------------------
 
-    def shown(self, value: Value | None, name: str) -> Markup:
-        """A number or an array as mathematics; `name` has it on the tape."""
+    def shown(self, value: Value | None, name: str, room: float = _ROOM) -> Markup:
+        """A number or an array as mathematics, in so many pt; `name` has it on the tape."""
         if value is None:
             return Markup("")
+        exact = self._is_exact(value, name)
         if np.ndim(value) == 0:
-            return Markup(mathml(latex_number(self._is_exact(float(value), name))(float(value), self.digits)))
-        return Markup(mathml(latex_array(value, False, _ROOM, digits=min(self.digits, 6))))
+            return Markup(mathml(latex_number(exact)(float(value), self.digits)))
+        return Markup(mathml(latex_array(value, exact, room, digits=self.digits if exact else min(self.digits, 6))))
 
     def spoken(self, value: Value | None, name: str) -> str:
         """A number or an array in a line of text."""
         if value is None:
             return ""
-        exact = np.ndim(value) == 0 and self._is_exact(float(value), name)
-        digits = self.digits if np.ndim(value) == 0 else min(self.digits, 4)
+        exact = self._is_exact(value, name)
+        digits = self.digits if exact or np.ndim(value) == 0 else min(self.digits, 4)
         return flat_array(value, text_number(exact), digits, _SPOKEN).replace("-", "\u2212")
 
-    def _is_exact(self, value: float, name: str) -> bool:
-        """Whether a number is shown without the zeros of its rounding, as in the derivation: 0.5, not 0.50000000. What
+    def _is_exact(self, value: Value, name: str) -> bool:
+        """Whether numbers are shown without the zeros of rounding, as in the derivation: 0.5, not 0.50000000. What
         `name` is half way, before all of it has arrived, is not known so well.
         """
+        if self.arrays is not None and np.array_equal(self.arrays.value(Name(name)), value):
+            return self.arrays.exact(Name(name)) or (name in self.arrays.trace.at and _is_short(value))
         figure = None if self.exact is None else self.exact.figure(Name(name))
-        return figure.exact if figure is not None and figure.value == value else len(repr(value)) <= _SHORT
+        return figure.exact if figure is not None and figure.value == value else _is_short(value)
+
+
+def _is_short(value: Value) -> bool:
+    return all(len(repr(x)) <= _SHORT for x in np.ravel(value).tolist())
 
 
 def _short(text: str) -> str:

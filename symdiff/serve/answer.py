@@ -28,6 +28,7 @@ from symdiff.shapes import shape_text
 
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|\*\*|==|[<>!]=|.")
 _RAISE = re.compile(r"raise the limit `(\w+)`(?:, or )?")
+_UNBOUND = re.compile(r"; bind it to one with a formula: .*")
 _DATE = (1980, 1, 1, 0, 0, 0)  # of files in a ZIP file: the same formula gives the same bytes
 
 _NOWHERE = {"line": None, "column": None, "length": None}
@@ -172,7 +173,8 @@ def _package(program: Program, name: str, at: dict[str, Any] | None) -> dict[str
 
 
 def _words(error: SymdiffError) -> str:
-    return _RAISE.sub(r"the command line takes more with --limit \1=N; here, ", error.message).removeprefix("at: ")
+    text = _RAISE.sub(r"the command line takes more with --limit \1=N; here, ", error.message).removeprefix("at: ")
+    return _UNBOUND.sub("; say below the inputs what it is, such as tanh", text)
 
 
 def _error(error: SymdiffError, text: str) -> dict[str, Any]:

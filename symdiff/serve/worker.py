@@ -3,7 +3,8 @@
     python -P -c START PATHS MEMORY SECONDS     # pool.py starts it
 
 Messages go both ways as eight bytes of length and then JSON: the first one, from here, says that the worker is ready.
-It ends when its standard input does. The guard is a second wall: formulas are never evaluated in the first place.
+It ends when its standard input does, or when the server is gone. The guard is a second wall: formulas are never
+evaluated in the first place.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import signal
 import struct
 import sys
 import sysconfig
+import threading
+import time
 import traceback
 from pathlib import Path
 from typing import IO, Any
@@ -31,6 +34,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _HEAD = struct.Struct(">Q")
 _LARGEST = 1 << 24  # bytes of a question
 _LATE = 5  # seconds after which a worker that nobody has killed ends by itself
+_WATCH = 0.5  # seconds between two looks whether the server is still there
 _WARM = '{"text": "W: (2, 2)\\nx: 2\\nsum(sigmoid(W @ x)**2) + log(2)", "values": {"W": "1 2\\n3 4", "x": "1 2"}}'
 
 
@@ -38,6 +42,7 @@ def main(arguments: list[str]) -> None:
     """Answer questions until standard input ends; `arguments` are the bytes of memory and the seconds of a question."""
     memory, seconds = int(arguments[0]), float(arguments[1])
     questions, answers = _streams()
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     bounds = Bounds(memory=memory, seconds=seconds)
     answer(question(_WARM.encode()), bounds)  # imports what is imported late, and fills the caches
     limited = _limit(memory)
@@ -56,6 +61,13 @@ def _streams() -> tuple[IO[bytes], IO[bytes]]:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     return questions, answers
+
+
+def _watch(server: int) -> None:
+    """End this process, whatever it is at, when the server is gone without having ended it (kill -9)."""
+    while os.getppid() == server:
+        time.sleep(_WATCH)
+    os._exit(1)
 
 
 def _answered(asked: Question, bounds: Bounds) -> dict[str, Any]:

@@ -58,7 +58,11 @@
       clearTimeout(this.settled);
       const address = "#step=" + encodeURIComponent(this.frames[this.at].key);
       this.settled = setTimeout(() => history.replaceState(null, "", address), SETTLED);
+      this.tell();
     }
+
+    // Whoever shows this page in a frame of its own is told where it is; `keep` says how.
+    tell() {}
 
     jump(k) {
       this.stop();
@@ -122,6 +126,24 @@
     });
     reader.paper.addEventListener("change", () => reader.show(reader.at, false));
     addEventListener("resize", focusable);
+    if (parent !== window) keep(reader, place);
+  }
+
+  // In the playground a newer page takes the place of an older one: every page says where it is, and goes where it is told.
+  function keep(reader, place) {
+    const boxes = [document.scrollingElement, ...reader.parts.panels.values()];
+    let told = 0;
+    reader.tell = () => {
+      clearTimeout(told);
+      const tops = boxes.map((box) => box.scrollTop);
+      told = setTimeout(() => parent.postMessage({ step: reader.frames[reader.at].key, tops }, "*"), SETTLED);
+    };
+    addEventListener("scroll", reader.tell, true);
+    addEventListener("message", ({ source, data }) => {
+      if (source !== parent || !data || !Array.isArray(data.tops)) return;
+      reader.show(place.get(data.step) || 0, false);
+      boxes.forEach((box, k) => box.scrollTo({ top: Number(data.tops[k]) || 0, behavior: "instant" }));
+    });
   }
 
   // What has a use of its own for a key keeps it.
@@ -286,7 +308,7 @@
     if (!element) return;
     const box = panel.getBoundingClientRect();
     const inside = element.getBoundingClientRect();
-    const room = 24;
+    const room = 40; // the heads of a table stay in sight
     let top = 0;
     let left = 0;
     if (inside.top < box.top + room || inside.bottom > box.bottom - room) {
@@ -332,7 +354,11 @@
 
   function wanted(place) {
     const found = /^#step=(.*)$/.exec(location.hash);
-    return found ? place.get(decodeURIComponent(found[1])) : undefined;
+    try {
+      return found ? place.get(decodeURIComponent(found[1])) : undefined;
+    } catch {
+      return undefined; // an address that somebody has changed
+    }
   }
 
   function target(event, frames, place, at) {

@@ -1,6 +1,6 @@
 // The playground: what is typed goes to the server, what comes back is shown. Text from the server is put in as text.
 
-import { $, made, showNumbers } from "./playground_tables.js";
+import { $, made, showNumbers, table } from "./playground_tables.js";
 
 const pageId = crypto.randomUUID();
 const WAIT = 300; // milliseconds without a key before the server is asked
@@ -15,12 +15,14 @@ const TYPES = {
   c: ["c", "text/x-c"],
   h: ["h", "text/x-c"],
 };
-const state = { text: "", name: "formula", values: {}, bindings: {}, off: [], tab: "derivation" };
+const state = { text: "", name: "formula", values: table(), bindings: table(), off: [], tab: "derivation" };
 const options = { style: "full", level: "step", digits: "8" };
 let examples = {};
 let shown = { inputs: [], functions: [], parts: {} };
 let timer = 0;
 let asking = null;
+let place = null; // step and scrolling of the derivation, as its page tells them
+let placeOf = "";
 
 // -- state in the address ---------------------------------------------------------------------------------------------
 
@@ -36,8 +38,7 @@ function recall() {
     return false; // no state, or an address that somebody has changed
   }
   if (typeof found !== "object" || found === null || typeof found.text !== "string") return false;
-  const texts = (table) =>
-    Object.fromEntries(Object.entries(table || {}).filter(([, text]) => typeof text === "string"));
+  const texts = (given) => table(Object.entries(given || {}).filter(([, text]) => typeof text === "string"));
   state.text = found.text;
   state.values = texts(found.values);
   state.bindings = texts(found.bindings);
@@ -123,8 +124,9 @@ function show(answer) {
     say("");
     return;
   }
+  const fields = table(Object.entries(answer.fields));
   for (const { name } of shown.inputs) {
-    const wrong = answer.fields[name] || "";
+    const wrong = fields[name] || "";
     const field = $(`value-${name}`);
     field.setAttribute("aria-invalid", String(Boolean(wrong)));
     $(`wrong-${name}`).textContent = wrong;
@@ -140,7 +142,7 @@ function words(answer) {
   const wrong = Object.keys(answer.fields);
   if (wrong.length) return `Without numbers: look at ${wrong.join(", ")}.`;
   if (answer.missing.length) return `Without numbers: no value for ${answer.missing.join(", ")}.`;
-  return answer.numbers ? "Up to date." : "Without numbers.";
+  return answer.numbers ? "Up to date." : "Without numbers: the tab Numbers says why.";
 }
 
 function showProblem(error) {
@@ -277,9 +279,12 @@ function showDocument(address) {
     $("document").replaceChildren();
     return;
   }
+  if (placeOf !== state.name) place = null; // another formula is read from its beginning
+  placeOf = state.name;
   const frame = made("iframe", { title: "Derivation", className: "coming", src: address });
   frame.setAttribute("sandbox", "allow-scripts");
   frame.addEventListener("load", () => {
+    if (place) frame.contentWindow.postMessage(place, "*"); // a frame without an origin has no other name
     for (const other of $("document").querySelectorAll("iframe")) if (other !== frame) other.remove();
     frame.classList.remove("coming");
   });
@@ -351,12 +356,12 @@ async function suggest() {
     say(`No values: ${wrong}`);
     return;
   }
-  setValues({ ...state.values, ...answer.values });
+  setValues([...Object.entries(state.values), ...Object.entries(answer.values)]);
 }
 
-function setValues(values) {
-  state.values = values;
-  for (const { name } of shown.inputs) $(`value-${name}`).value = values[name] ?? "";
+function setValues(entries) {
+  state.values = table(entries);
+  for (const { name } of shown.inputs) $(`value-${name}`).value = state.values[name] ?? "";
   later(0);
 }
 
@@ -394,7 +399,8 @@ function chooseLatex() {
 
 function setExample(name) {
   const { text, values, bindings } = examples[name];
-  Object.assign(state, { text, name, values: { ...values }, bindings: { ...bindings }, off: [] });
+  Object.assign(state, { text, name, values: table(Object.entries(values)), off: [] });
+  state.bindings = table(Object.entries(bindings));
   shown.inputs = [];
   shown.functions = [];
   fill();
@@ -432,7 +438,7 @@ function listen() {
     });
   }
   $("suggest").addEventListener("click", suggest);
-  $("clear").addEventListener("click", () => setValues({}));
+  $("clear").addEventListener("click", () => setValues([]));
   $("package").addEventListener("click", savePackage);
   $("whole").addEventListener("change", chooseLatex);
   $("copy-latex").addEventListener("click", () =>
@@ -452,6 +458,10 @@ function listen() {
     });
     tab.addEventListener("keydown", walk);
   }
+  window.addEventListener("message", ({ source, data }) => {
+    const frame = $("document").querySelector("iframe:not(.coming)");
+    if (frame && source === frame.contentWindow) place = data;
+  });
   window.addEventListener("hashchange", () => {
     if (!recall()) return;
     shown.inputs = [];

@@ -13,6 +13,13 @@ export function made(tag, properties = {}, ...children) {
   return element;
 }
 
+// What is looked up by names of the formula: `constructor` and `__proto__` are names like any other.
+export function table(entries = []) {
+  const found = Object.create(null);
+  for (const [name, value] of entries) found[name] = value;
+  return found;
+}
+
 function figure(value) {
   if (!Array.isArray(value)) return value === null ? "" : String(value);
   if (!value.some(Array.isArray)) return `[${cut(value, "...").map(figure).join(", ")}]`;
@@ -23,7 +30,7 @@ function cut(list, dots) {
   return list.length <= SHOWN ? list : [...list.slice(0, SHOWN / 2), dots, ...list.slice(-SHOWN / 2)];
 }
 
-function table(caption, heads, rows) {
+function tableOf(caption, heads, rows) {
   const head = made("tr", {}, ...heads.map((text) => made("th", { scope: "col", textContent: text })));
   const body = rows.map((row) => made("tr", {}, ...row.map((text) => made("td", { textContent: text }))));
   const whole = made("table", {}, made("caption", { textContent: caption }), made("thead", {}, head));
@@ -52,7 +59,7 @@ export function showNumbers({ numbers, missing, fields, notes }) {
     step.sends.map((send) => [`(${send.label})`, step.name, send.to, send.expression, figure(send.contribution)]),
   );
   place.replaceChildren(value);
-  if (gradient.length) place.append(table("Gradient", ["by", "derivative"], gradient));
-  place.append(table("Forward sweep", ["", "step", "value", "adjoint"], [...inputs, ...steps]));
-  if (sends.length) place.append(table("Reverse sweep", ["", "from", "to", "contribution", "value"], sends));
+  if (gradient.length) place.append(tableOf("Gradient", ["by", "derivative"], gradient));
+  place.append(tableOf("Forward sweep", ["", "step", "value", "adjoint"], [...inputs, ...steps]));
+  if (sends.length) place.append(tableOf("Reverse sweep", ["", "from", "to", "contribution", "value"], sends));
 }

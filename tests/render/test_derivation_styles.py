@@ -134,6 +134,42 @@ def test_a_chain_of_numbers_is_a_product_whose_factors_multiply_to_the_gradient(
     assert re.search(r"There are [0-9]+ paths; what they share is named", long) and r"\delta_{" in long
 
 
+def test_a_partial_derivative_and_the_one_along_all_paths_are_written_in_two_ways() -> None:
+    """z8 = z7*z3, and z7 is made of z3 too: the factor dz8/dz3 is z7, and is not what delta is."""
+    made = program("scalar_e")
+    latex, text = made.latex(style="chain"), made.text(style="chain")
+    assert r"\delta_{z_{3}} = \bar{z}_{3} &= \underbrace{\frac{\partial z_{8}}{\partial z_{3}}}_{" in latex
+    assert r"\delta_{z_{1}} = \frac{\partial z_{8}}{\partial z_{1}} &= " in latex  # of which z8 is not made at once
+    assert "delta_z3 = z3_bar = dz8/dz3 + dz8/dz7 * dz7/dz5" in text
+    straight = symdiff.formula("a = x**2; f = x*a").gradient().latex(style="chain")
+    assert r"\bar{x} &= " in straight
+    assert not re.search(r"(\\frac\{\\partial f\}\{\\partial \w+\}) &= (?:\\underbrace\{)?\1(?!.*&)", straight)
+
+
+def test_a_sum_of_products_is_broken_at_its_plus_signs() -> None:
+    for name in ("scalar_e", "two_layer"):
+        latex = program(name).latex(POINTS[name], name=name, style="chain")
+        further = re.findall(r"^& \\quad \{\} (.)", latex, re.MULTILINE)
+        assert set(further) <= {"+"}
+    assert further
+
+
+def test_what_is_not_shown_is_not_spoken_of() -> None:
+    for style in ("steps", "chain", "matrix"):
+        assert "sends back" not in program("matrix_graph").latex(style=style)
+        assert "sends back" not in program("matrix_graph").markdown(style=style)
+        assert not re.search(
+            r"\.[A-Z]", re.sub(r"\$[^$]*\$", "x", program("matrix_graph").latex(style=style, fragment=True))
+        )
+    assert "sends back" in program("matrix_graph").latex()
+
+
+def test_the_box_has_the_digits_of_the_sweep() -> None:
+    latex = program("two_layer").latex(POINTS["two_layer"], name="two_layer")
+    box = latex[latex.index(r"\boxed{") :]
+    assert "-0.65861786 & 0.52112821 & 0.00073948610 & 0.40740744" in box[: box.index(r"\]")]
+
+
 def test_the_chain_of_statements_has_no_other_names() -> None:
     made = program("two_layer").latex(style="chain", level="statement")
     product = (

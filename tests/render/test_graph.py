@@ -222,7 +222,7 @@ def test_small_arrays_are_shown_in_numbers_and_large_ones_by_shape() -> None:
     assert numbers(edge, "adjoint") == ["0.004921"] * 9
     root = parsed(program("digits").graph())
     edge = next(edge for edge in groups(root, "edge") if edge.get("data-from") == "W1")
-    assert numbers(edge, "value") == ["d \u00d7 m"]
+    assert numbers(edge, "value") == ["(d \u00d7 m)"]
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -75,7 +75,7 @@ def test_svg_shows_names_sizes_and_weights() -> None:
     made = program("digits")
     root = ET.fromstring(str(made.graph(scheme=True)))
     texts = ["".join(each.itertext()) for each in root.iter(f"{SVG}text")]
-    assert texts == ["X", "d", "H", "m", "tanh", "O", "c", "W1, b1", "d \u00d7 m, m", "W2, b2", "m \u00d7 c, c"]
+    assert texts == ["X", "d", "H", "m", "tanh", "O", "c", "W1, b1", "(d \u00d7 m), (m)", "W2, b2", "(m \u00d7 c), (c)"]
     sizes = point("digits")["W1"]
     root = ET.fromstring(str(made.graph(point("digits"), scheme=True)))
     texts = ["".join(each.itertext()) for each in root.iter(f"{SVG}text")]

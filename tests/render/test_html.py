@@ -19,6 +19,7 @@ from symdiff.cli import main
 from symdiff.errors import UnsupportedError
 from symdiff.pipeline import Program
 from symdiff.render import html_body, html_page
+from symdiff.render.derivation_options import Options
 from symdiff.render.html_code import listing
 from symdiff.trace import Trace
 
@@ -160,6 +161,26 @@ def test_a_graph_that_nobody_can_read_is_left_out_with_the_reason() -> None:
     assert "<svg xmlns" not in page and "nobody can read it" in page
 
 
+def test_inputs_stand_above_the_page_as_in_the_derivation() -> None:
+    program = example("two_layer", phi="tanh", l="def l(o, y): return sum((o - y)**2)/2")
+    at = {"x": [0.94, 0.3, 0.05], "y": [0.87, -0.13], "W2": [[-0.08, 0.17, 0.81, -0.16], [0.84, 0, 0.06, 0.05]]}
+    at["W1"] = [[0.74, 0.65, -0.58], [-0.5, -0.41, -0.52], [0.17, -0.48, -0.16], [-0.74, 0.82, -0.29]]
+    page = program.html(at)
+    shown = page.partition('class="inputs"')[2].partition("</ul>")[0]
+    found = re.findall(r"<mn>([0-9.]+)</mn>", shown)
+    wanted = [f"{abs(x):g}" for name in ("x", "y") for x in at[name]]
+    wanted += [f"{abs(x):g}" for name in ("W1", "W2") for row in at[name] for x in row] + ["0.01"]
+    assert [x for x in found if "." in x or x == "0"] == wanted
+
+
+def test_a_derivation_by_statement_says_how_the_steps_go() -> None:
+    program = symdiff.formula("a = x*y + 1\nsin(a)*a").gradient()
+    said = "the stepper goes by elementary steps"
+    assert said in program.html(level="statement") and said not in program.html()
+    frames = json.loads(program.html(level="statement").partition('id="data">')[2].partition("</script>")[0])["frames"]
+    assert "part of a statement" in frames[1]["absent"]["derivation"]
+
+
 # -- nothing breaks out ---------------------------------------------------------------------------------------------
 
 
@@ -169,7 +190,7 @@ def test_no_name_can_end_the_script_or_add_an_element() -> None:
     sheet = replace(program.sheet("f"), name='</script><img src=x onerror="alert(1)">')
     latex = program.latex(at, fragment=True)
     sources = {"python": "x = '</script><b>'  # (1)\n", "c": "/* </script> */\n"}
-    page = html_page.page(sheet, Trace(program.tape, at), latex=latex, sources=sources)
+    page = html_page.page(sheet, Trace(program.tape, at), latex=latex, sources=sources, options=Options())
     tree = Tree(page)
     assert not {"img", "b"} & {tag for tag, _ in tree.elements}
     assert [tag for tag, _ in tree.elements].count("script") == 2

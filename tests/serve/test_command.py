@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -64,6 +65,34 @@ def test_it_prints_its_address_and_stops_with_its_workers(number: signal.Signals
     assert said == ["symdiff: open this address in a browser; Ctrl-C stops the server"] + (
         ["symdiff: stopped"] if number == signal.SIGINT else []
     )
+    assert not any(map(_runs, workers))
+
+
+@pytest.mark.peer("starlette")
+@pytest.mark.peer("uvicorn")
+def test_a_worker_at_work_ends_with_a_server_that_is_killed() -> None:
+    """It has read its question, so the end of its input does not stop it."""
+    process = _started()
+    try:
+        assert process.stdout is not None
+        port, token = re.fullmatch(r"http://127\.0\.0\.1:([0-9]+)/\?token=(.*)\n", process.stdout.readline()).groups()
+        body = b'{"text": "x + sum(inv(eye(1500)))", "values": {"x": "1"}}'
+        head = f"POST /question HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Symdiff-Token: {token}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", int(port))) as asking:
+            asking.sendall(head.encode() + body)
+            begin = time.monotonic()
+            while len(_children(process)) < 2 and time.monotonic() - begin < 20:  # one is at work, one waits, warm
+                time.sleep(0.05)
+            workers = _children(process)
+            process.kill()
+            process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert len(workers) == 2
+    end = time.monotonic() + 4
+    while any(map(_runs, workers)) and time.monotonic() < end:
+        time.sleep(0.05)
     assert not any(map(_runs, workers))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 import urllib.parse
@@ -11,8 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from serve.conftest import wait_until
 
 import symdiff
+from symdiff import examples
 
 pytestmark = [
     pytest.mark.chromium,
@@ -24,6 +27,17 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 QUIET += ["--disable-sync", "--no-first-run"]
 FORMULA = "z = x*y\nsin(z) + x**2"
 POINT = {"x": 1.5, "y": -0.25}
+
+# What the page keeps in its address on system B, and the way there with one question: an older one is given up at once.
+_FIRST: dict[str, Any] = {"text": examples.path("graph_b").read_text("utf-8"), "name": "graph_b"}
+_FIRST |= {"values": {"w1": "-3", "x1": "-2", "w2": "2", "x2": "-1"}, "bindings": {}, "off": [], "tab": "derivation"}
+_FIRST |= {"options": {"style": "full", "level": "step", "digits": "8"}}
+START = urllib.parse.quote(json.dumps(_FIRST, separators=(",", ":")), safe="!'()*-._~")
+RESTART = """(hash) => {
+    history.replaceState(null, "", hash);
+    document.getElementById("status").textContent = "";
+    window.dispatchEvent(new HashChangeEvent("hashchange"));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +96,10 @@ def shared(browser: Any, site: Any) -> Iterator[Page]:
 @pytest.fixture
 def page(shared: Page) -> Iterator[Page]:
     """The shared page as it is at the start, on system B."""
-    shared.select_option("#style", "full")
     shared.uncheck("#whole", force=True)
     shared.click("#tab-derivation")
-    shared.fill("#name", "")
-    shared.select_option("#example", "graph_b")
-    shared.get_by_text("Download graph_b.html").wait_for()
+    if urllib.parse.urlsplit(shared.url).fragment != START or shared.inner_text("#status") != "Up to date.":
+        shared.evaluate(RESTART, f"#{START}")
     shared.ready()
     yield shared
     shared.check_quiet()
@@ -230,6 +242,54 @@ def test_a_reload_keeps_everything(page: Page) -> None:
     assert page.locator("#style").input_value() == "steps"
     assert not page.is_checked("input[aria-label='differentiate by w1']")
     assert page.locator("#panel-c").is_visible() and page.locator("[data-part=c]").inner_text().startswith("/*")
+
+
+def test_names_that_every_object_has_are_names_like_others(page: Page) -> None:
+    page.fill("#formula", "constructor*__proto__ + toString")
+    page.locator("#value-toString").wait_for()
+    names = ("constructor", "__proto__", "toString")
+    assert [page.locator(f"#value-{name}").input_value() for name in names] == ["", "", ""]
+    for name, text in zip(names, ("2", "3", "4"), strict=True):
+        page.fill(f"#value-{name}", text)
+    page.locator("#status", has_text="Up to date.").wait_for()
+    page.click("#tab-numbers")
+    page.get_by_text("value = 10").wait_for()
+    assert [page.locator(f"#wrong-{name}").inner_text() for name in names] == ["", "", ""]
+
+
+def test_a_new_derivation_is_read_on_where_the_old_one_was(page: Page) -> None:
+    place = """() => [scrollY, document.querySelector(".derivation .view").scrollTop,
+        document.querySelector("#count").innerText]"""
+    page.locator("#document iframe.coming").wait_for(state="detached")
+    frame = page.locator("#document iframe").element_handle().content_frame()
+    page.evaluate("""() => {
+        const heard = ({ data }) => {
+            if (data.tops[0] !== 300 || data.tops[2] !== 200) return;
+            removeEventListener("message", heard);
+            console.log("told");
+        };
+        addEventListener("message", heard);
+    }""")
+    with page.expect_event("console", lambda line: line.text == "told"):
+        frame.evaluate("""() => {
+            document.querySelector("[data-go=forward]").click();
+            scrollTo(0, 300);
+            document.querySelector(".derivation .view").scrollTo({ top: 200, behavior: "instant" });
+        }""")
+    page.said.clear()
+    assert frame.evaluate(place) == [300, 200, "1"]
+    older = page.locator("#document iframe").get_attribute("src")
+    page.select_option("#digits", "4")
+    page.locator(f"#document iframe[src='{older}']").wait_for(state="detached")
+    newer = page.locator("#document iframe").element_handle().content_frame()
+    wait_until(lambda: newer.evaluate(place) == [300, 200, "1"])
+    page.said.clear()
+    page.select_option("#example", "two_layer")  # another formula is read from its beginning
+    page.get_by_text("Download two_layer.html").wait_for()
+    page.locator("#document iframe.coming").wait_for(state="detached")
+    other = page.locator("#document iframe").element_handle().content_frame()
+    page.wait_for_timeout(100)
+    assert other.evaluate(place) == [0, 0, "0"]
 
 
 def test_the_tabs_are_walked_with_keys(page: Page) -> None:
