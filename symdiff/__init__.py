@@ -25,6 +25,14 @@ from symdiff.programs.scalar import Scalar
 
 __version__ = VERSION
 
+
+def load_ipython_extension(shell: object) -> None:
+    """What `%load_ext symdiff` calls in IPython and notebooks: it adds the cell magic `%%symdiff`."""
+    from symdiff.notebook import register
+
+    register(shell)
+
+
 __all__ = [
     "BuildError",
     "CheckpointError",

@@ -16,20 +16,25 @@ from typing import Any
 import click
 
 from symdiff import pipeline
+from symdiff.cli_graph import graph
 from symdiff.cli_options import (
     DASHES,
     INTERRUPTED,
     at_option,
+    document_options,
     emit,
     formula_options,
     message,
+    numbered,
     point_of,
     program_of,
     ruled,
+    show_page,
     stem_of,
     title_of,
     update_options,
 )
+from symdiff.cli_serve import serve
 from symdiff.cli_train import train
 from symdiff.errors import SymdiffError
 
@@ -117,8 +122,19 @@ def generate(
 @formula_options
 @at_option
 @update_options
-@click.option("--format", "style", type=click.Choice(["text", "md", "tex", "pdf"]), default="text", show_default=True)
+@document_options
+@click.option(
+    "--format", "form", type=click.Choice(["text", "md", "tex", "pdf", "html"]), default="text", show_default=True
+)
 @click.option("--fragment", is_flag=True, help="LaTeX without preamble, for a document of your own (needs amsmath).")
+@click.option("--macros", is_flag=True, help="Print the macros that a fragment needs, and nothing else.")
+@click.option("--open", "opens", is_flag=True, help="Show the page of --format html in your browser.")
+@click.option(
+    "--pdf-engine",
+    "engine",
+    type=click.Choice(pipeline.ENGINES),
+    help="What makes a PDF; by default TeX, else Typst.",
+)
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; by default to standard output.")
 def derive(
     source: str,
@@ -129,24 +145,47 @@ def derive(
     at: tuple[str, ...],
     rule: str | None,
     settings: tuple[str, ...],
-    style: str,
+    form: str,
     fragment: bool,
+    macros: bool,
+    numbers: bool | None,
+    headings: str | None,
+    opens: bool,
+    engine: str | None,
     output: str | None,
+    **shown: Any,
 ) -> None:
-    """Show the derivation, every step; with --at also every number."""
-    if fragment and style != "tex":
+    """Show the derivation, every step; with --at also every number.
+
+    --format html writes one page that needs no network: derivation, graph and code to step through. --open shows it in
+    your browser, from a temporary file where -o names none.
+    """
+    if fragment and form != "tex":
         raise click.UsageError("--fragment goes with --format tex")
+    if opens and form != "html":
+        raise click.UsageError("--open goes with --format html")
+    if engine is not None and form != "pdf":
+        raise click.UsageError("--pdf-engine goes with --format pdf")
+    if headings is not None and not fragment:
+        raise click.UsageError("--headings goes with --fragment")
     program = ruled(program_of(source, wrt, value_only, limits, bindings), rule, settings)
-    point, name = point_of(at), title_of(source)
-    if style == "pdf":
+    point, name = numbered(point_of(at), numbers), title_of(source)
+    if macros:
+        emit(
+            pipeline.MACROS or "% no macros are needed: \\usepackage{amsmath} is all that a fragment asks for\n", output
+        )
+    elif form == "pdf":
         if output is None and sys.stdout.isatty():
             raise click.UsageError("a PDF does not belong on a terminal; name a file with -o FILE.pdf")
-        emit(program.pdf(point, name=name), output)
-    elif style == "tex":
-        emit(program.latex(point, fragment=fragment, name=name), output)
+        emit(program.pdf(point, name=name, engine=engine or "auto", **shown), output)  # type: ignore[arg-type]  # click has checked it
+    elif form == "html":
+        page = program.html(point, name=name, **shown)
+        show_page(page, output) if opens else emit(page, output)
+    elif form == "tex":
+        emit(program.latex(point, fragment=fragment, name=name, headings=headings or "section", **shown), output)  # type: ignore[arg-type]  # click has checked it
     else:
-        render = program.markdown if style == "md" else program.text
-        emit(render(point, name=name), output)
+        render = program.markdown if form == "md" else program.text
+        emit(render(point, name=name, **shown), output)
 
 
 @main.command(context_settings=DASHES)
@@ -204,4 +243,6 @@ def doctor() -> None:
         click.echo(f"{name.ljust(width)}  {fact}")
 
 
+main.add_command(graph)
+main.add_command(serve)
 main.add_command(train)

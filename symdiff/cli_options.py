@@ -68,6 +68,25 @@ at_option = click.option(
 )
 
 
+def document_options(command: F) -> F:
+    """What a derivation shows; the names are those of `Program.latex`, and `numbers`."""
+    chosen = click.Choice
+    said = "Of a fragment: unnumbered sections, paragraphs, or none."
+    command = click.option("--headings", type=chosen(pipeline.HEADINGS), help=said)(command)
+    said = "Significant digits of the numbers."
+    whole = click.IntRange(1, pipeline.MOST_DIGITS)
+    command = click.option("--digits", type=whole, default=8, show_default=True, help=said)(command)
+    said = "With numbers, at the point of --at or of the formula's defaults; by default where there is --at."
+    command = click.option("--numbers/--no-numbers", default=None, help=said)(command)
+    said = "One line per elementary step, or per statement of the formula."
+    command = click.option("--level", type=chosen(pipeline.LEVELS), default="step", show_default=True, help=said)(
+        command
+    )
+    said = "Everything; a table of the steps; products of partial derivatives; index rules and matrices."
+    style = click.option("--style", type=chosen(pipeline.STYLES), default="full", show_default=True, help=said)
+    return style(command)
+
+
 def update_options(command: F) -> F:
     """An update rule, and numbers for its settings."""
     command = click.option(
@@ -118,7 +137,7 @@ def ruled(program: Program, rule: str | None, settings: tuple[str, ...], **more:
     return program.update(optim.named(rule).set(numbers))
 
 
-def _bindings(given: tuple[str, ...]) -> dict[str, str]:
+def bindings_of(given: tuple[str, ...]) -> dict[str, str]:
     """`phi=relu` by name; the text after `=` may be anything that Formula.bind takes."""
     bindings = {}
     for item in given:
@@ -133,7 +152,7 @@ def _bindings(given: tuple[str, ...]) -> dict[str, str]:
 
 def formula_of(source: str, limits: tuple[str, ...], bindings: tuple[str, ...]) -> Formula:
     """The formula, with what --let binds."""
-    return _formula(source, _limits(limits)).bind(**_bindings(bindings))
+    return _formula(source, _limits(limits)).bind(**bindings_of(bindings))
 
 
 def _formula(source: str, limits: Limits) -> Formula:
@@ -187,6 +206,11 @@ def _limits(given: tuple[str, ...]) -> Limits:
             raise click.UsageError(f"--limit {item!r}: write NAME=N with NAME one of {', '.join(_LIMIT_NAMES)}")
         fields[name] = int(number)
     return Limits().raised(**fields)
+
+
+def numbered(point: dict[str, Any] | None, numbers: bool | None) -> dict[str, Any] | None:
+    """The point, with --numbers at least that of the defaults, with --no-numbers none."""
+    return None if numbers is False else point or ({} if numbers else point)
 
 
 def point_of(given: tuple[str, ...], option: str = "--at") -> dict[str, Any] | None:
@@ -294,6 +318,24 @@ def emit(content: str | bytes, output: str | None) -> None:
             raise
     except OSError as error:
         raise SymdiffError(f"cannot write {target}: {error.strerror}") from None
+
+
+def show_page(page: str, output: str | None) -> None:
+    """Write a page to a file, or to a temporary one that stays, and show it in the user's browser.
+
+    Raises SymdiffError where no browser can be started; the file is there nevertheless.
+    """
+    import webbrowser
+
+    place = output
+    if place is None:
+        handle, place = tempfile.mkstemp(prefix="symdiff-", suffix=".html")
+        os.close(handle)
+    emit(page, place)
+    path = Path(place).resolve()
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"symdiff: wrote {path}")
+    if not webbrowser.open(path.as_uri()):
+        raise SymdiffError(f"no browser could be started; open {path} in one yourself")
 
 
 def _umask() -> int:

@@ -33,12 +33,17 @@ from symdiff.linearize import linearize
 from symdiff.passes import for_code, for_values
 from symdiff.programs import recording
 from symdiff.progress import Progress, progress_bar
-from symdiff.render import derivation, trace_text
+from symdiff.render import derivation, derivation_options, html_body, html_page, trace_text
 from symdiff.render.c import CSource, c_module
 from symdiff.render.context import Sheet, default_wrt
+from symdiff.render.derivation_options import Headings, Level, Options, Style
+from symdiff.render.graph import drawing
 from symdiff.render.identity import identity
+from symdiff.render.notebook import DerivationView, Page, Shown, formula_page, is_short, program_words
 from symdiff.render.package import LONGEST_DERIVED, package_files
-from symdiff.render.pdf import pdf
+from symdiff.render.pdf import ENGINES as ENGINES
+from symdiff.render.pdf import Engine, pdf
+from symdiff.render.points import array_point, check_point
 from symdiff.render.python import load_module, python_module
 from symdiff.render.trace_views import StateView, TraceView
 from symdiff.rule import Range, Rule, Update, instance, rule_of
@@ -56,6 +61,9 @@ from symdiff.verify import Report, verify
 from symdiff.verify.finite import finite_differences
 
 VERSION = "0.1.0"
+STYLES, LEVELS, HEADINGS = derivation_options.STYLES, derivation_options.LEVELS, derivation_options.HEADINGS
+MOST_DIGITS = derivation_options.MOST_DIGITS
+MACROS = ""  # that a fragment of LaTeX needs; its mathematics is written out in what amsmath has
 Kind = Literal["gradient", "value"]
 DType = Literal["float64", "float32"]
 Backend = Literal["auto", "c", "numpy"]
@@ -145,7 +153,7 @@ def gradient(
     return formula(source, **options).gradient(wrt).compile(backend, dtype=dtype)
 
 
-class Formula:
+class Formula(Shown):
     """A formula that has been read: `inputs` (name -> shape, in the order of a call), `constants`, `defaults`,
     `source`, `sympy`.
     """
@@ -192,8 +200,11 @@ class Formula:
     def __repr__(self) -> str:
         return f"<symdiff formula of {', '.join(self.inputs)}>"
 
+    def _page(self) -> Page:
+        return formula_page(self.data, self.primal)
 
-class Program:
+
+class Program(Shown):
     """A formula with its steps, ready to be printed, rendered, traced and compiled."""
 
     def __init__(
@@ -249,7 +260,20 @@ class Program:
         return trace_text.tape_text(self.tape.steps)
 
     def __repr__(self) -> str:
-        return f"<symdiff {self.kind} of {len(self.tape.primal)} steps>"
+        return f"<symdiff {self.kind} of {len(self.primal.primal)} steps>"
+
+    def _page(self) -> Page:
+        return self.show()._page()
+
+    def show(self, at: Mapping[str, Any] | None = None, *, folded: bool = True, **options: Any) -> DerivationView:
+        """The derivation as an object that notebooks show, with numbers where `at` is given: statement and gradient,
+        with every step behind a heading that opens, or all of it where not `folded`. Options as for `latex`.
+
+        Of more than 200 steps there is the number of steps alone. Raises what `latex` raises.
+        """
+        latex = self.latex(at, **options) if is_short(self.primal) and is_short(self.tape) else None
+        what = program_words(self.primal, self.wrt)
+        return DerivationView(what, latex, lambda: self.text(at, **options), folded=folded)
 
     # -- text --------------------------------------------------------------------------------------------------------
 
@@ -278,26 +302,137 @@ class Program:
     def _c(self, name: str, dtype: DType) -> CSource:
         return c_module(self._code_sheet(name, dtype))
 
-    def latex(self, at: Mapping[str, Any] | None = None, *, fragment: bool = False, name: str = "formula") -> str:
+    def latex(
+        self,
+        at: Mapping[str, Any] | None = None,
+        *,
+        fragment: bool = False,
+        name: str = "formula",
+        style: Style = "full",
+        digits: int = 8,
+        level: Level = "step",
+        headings: Headings = "section",
+    ) -> str:
         """The derivation in LaTeX, a whole article or a fragment that needs amsmath alone; with numbers where `at` is
         given.
+
+        style     full (everything), steps (a table of the steps), chain (products of partial derivatives along the
+                  paths), matrix (index rules, then matrix notation; UnsupportedError for a formula of numbers)
+        digits    significant digits of the numbers, 1 to 17
+        level     `step`: a line per elementary step; `statement`: a line per statement of the formula
+        headings  section, paragraph or none: what the sections are called in your document; none of them is numbered
+                  by TeX
+
+        Raises SymdiffError for options that there are not, and for an `at` that does not fit.
         """
         trace, check = self._numbers(at)
-        return derivation.latex(self.sheet(name), trace, fragment=fragment, check=check)
+        options = Options(style, digits, level, headings)
+        return derivation.latex(self.sheet(name), trace, fragment=fragment, check=check, options=options)
 
-    def markdown(self, at: Mapping[str, Any] | None = None, *, name: str = "formula") -> str:
-        """The derivation in GitHub-flavoured Markdown."""
+    def markdown(
+        self,
+        at: Mapping[str, Any] | None = None,
+        *,
+        name: str = "formula",
+        style: Style = "full",
+        digits: int = 8,
+        level: Level = "step",
+    ) -> str:
+        """The derivation in GitHub-flavoured Markdown; options as for `latex`."""
         trace, check = self._numbers(at)
-        return derivation.markdown(self.sheet(name), trace, check)
+        return derivation.markdown(self.sheet(name), trace, check, options=Options(style, digits, level))
 
-    def text(self, at: Mapping[str, Any] | None = None, *, name: str = "formula") -> str:
-        """The derivation for a terminal of 80 columns."""
+    def text(
+        self,
+        at: Mapping[str, Any] | None = None,
+        *,
+        name: str = "formula",
+        style: Style = "full",
+        digits: int = 8,
+        level: Level = "step",
+    ) -> str:
+        """The derivation for a terminal of 80 columns; options as for `latex`, and UnsupportedError for the style
+        `steps`.
+        """
         trace, check = self._numbers(at)
-        return derivation.text(self.sheet(name), trace, check)
+        return derivation.text(self.sheet(name), trace, check, options=Options(style, digits, level))
 
-    def pdf(self, at: Mapping[str, Any] | None = None, *, name: str = "formula") -> bytes:
-        """The derivation as PDF, through pdflatex; BuildError where that is missing."""
-        return pdf(self.latex(at, name=name))
+    def pdf(
+        self,
+        at: Mapping[str, Any] | None = None,
+        *,
+        name: str = "formula",
+        style: Style = "full",
+        digits: int = 8,
+        level: Level = "step",
+        engine: Engine = "auto",
+    ) -> bytes:
+        """The derivation as PDF. Options as for `latex`.
+
+        engine  tex (pdflatex), typst (the Python package, extra `pdf`), or auto: TeX where it is found, else Typst
+
+        Raises BuildError where there is no such engine, and says how to get one.
+        """
+        return pdf(self.latex(at, name=name, style=style, digits=digits, level=level), engine)
+
+    def html(
+        self,
+        at: Mapping[str, Any] | None = None,
+        *,
+        fragment: bool = False,
+        name: str = "formula",
+        style: Style = "full",
+        digits: int = 8,
+        level: Level = "step",
+    ) -> str:
+        """One page that needs nothing else and no network: derivation, graph, Python, C and the state of all adjoints,
+        which the reader steps through. With `fragment` the derivation alone, as HTML for the inside of a page of your
+        own. Options as for `latex`.
+
+        Raises UnsupportedError for a page of more than 1,000 steps, and what `latex` raises.
+        """
+        if not fragment:
+            html_page.refuse_long(self.primal)
+        trace, check = self._numbers(at)
+        sheet, options = self.sheet(name), Options(style, digits, level)
+        latex = derivation.latex(sheet, trace, fragment=True, check=check, options=options)
+        if fragment:
+            return html_body.body(latex)
+        sources = {language: self._source_or_why(language, name) for language in ("python", "c")}
+        return html_page.page(sheet, trace, latex=latex, sources=sources, options=options)
+
+    def _source_or_why(self, language: str, name: str) -> str | UnsupportedError:
+        """Generated code, or why there is none: a function is abstract."""
+        try:
+            refuse_abstract(self.tape)
+            return self.source(language, name=name)
+        except UnsupportedError as error:
+            return error
+
+    def graph(
+        self,
+        at: Mapping[str, Any] | None = None,
+        *,
+        format: Literal["svg", "tikz", "dot", "pdf"] = "svg",  # the name that people expect
+        scheme: bool = False,
+        level: Level = "step",
+        fragment: bool = False,
+        name: str = "formula",
+    ) -> str | bytes:
+        """The computation graph, laid out from left to right; where `at` is given with the value above every edge and
+        the adjoint that it sends back below it. The PDF is bytes, everything else text.
+
+        format    svg, tikz (LaTeX), dot (graphviz lays it out), or pdf (through TeX with TikZ, else Typst)
+        scheme    instead the layers of neurons of a network, where the formula is one
+        level     `step`: a node per elementary step; `statement`: a node per statement of the formula
+        fragment  TikZ for a document of your own, which loads tikz
+
+        Raises UnsupportedError for a graph of more nodes than anybody can read, for the scheme of what is no layered
+        network and for options that there are not, BuildError for a PDF without TeX and Typst, and what `trace` raises
+        for an `at` that does not fit.
+        """
+        numbers = None if at is None else Trace(self.tape, self.data.scalar_point(at))
+        return drawing(self.sheet(name), numbers, format, scheme=scheme, level=level, fragment=fragment)
 
     def _numbers(self, at: Mapping[str, Any] | None) -> tuple[Trace | None, dict[str, tuple[float, float]] | None]:
         if at is None:
@@ -326,6 +461,18 @@ class Program:
         if not self.data.groups:
             return self
         return Program(replace(self.data, groups=()), self.primal, self.kind, self._scalars)
+
+    def example_point(self) -> dict[str, Any]:
+        """A value for every input at which the value and its derivatives are finite and, if that can be found, of
+        ordinary size: where the self-check of a package starts. Defaults are kept.
+
+        Raises UnsupportedError for an abstract function, and ShapeError where no sizes fit.
+        """
+        refuse_abstract(self.tape)
+        sheet = self.sheet()
+        if sheet.people.is_array or self.data.groups:
+            return array_point(sheet).values(self.data.arguments)
+        return dict(check_point(sheet))
 
     # -- code --------------------------------------------------------------------------------------------------------
 
@@ -477,17 +624,26 @@ class Program:
         2,000 steps, not counting the reverse sweep; of a longer one it is megabytes, and a UserWarning and the
         package's README say that it is left out.
         """
-        refuse_abstract(self.tape)
         path = Path(path)
-        sheet = self.sheet(path.name, dtype, at)
-        texts = {}
-        if derivation or (derivation is None and not self.too_long_to_derive):
-            texts[f"{path.name}.tex"] = self.latex(at, name=path.name)
-            texts[f"{path.name}.md"] = self.markdown(at, name=path.name)
-        written = write_package(path, package_files(sheet, texts), force=force)
+        written = write_package(path, self.files(path.name, at=at, dtype=dtype, derivation=derivation), force=force)
         if derivation is None and self.too_long_to_derive:
             warnings.warn(f"{self.too_long_to_derive}; derivation=True writes it all the same", stacklevel=2)
         return written
+
+    def files(
+        self,
+        name: str = "formula",
+        *,
+        at: Mapping[str, Any] | None = None,
+        dtype: DType = "float64",
+        derivation: bool | None = None,
+    ) -> dict[str, str]:
+        """What `write` writes: path within the package's folder, which is to be called `name` -> text."""
+        refuse_abstract(self.tape)
+        texts = {}
+        if derivation or (derivation is None and not self.too_long_to_derive):
+            texts = {f"{name}.tex": self.latex(at, name=name), f"{name}.md": self.markdown(at, name=name)}
+        return package_files(self.sheet(name, dtype, at), texts)
 
 
 def build_package(folder: Path) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,12 @@ def _compiler_found() -> bool:
     return _found(*chosen[:1], "cc", "gcc", "clang")
 
 
+@cache
+def _tex_file(name: str) -> bool:
+    """Whether TeX finds a file of its own."""
+    return _found("kpsewhich") and subprocess.run(["kpsewhich", name], capture_output=True).returncode == 0
+
+
 # Marker: (is the tool there?, what to say if it is not).
 TOOLS: dict[str, tuple[Callable[[], bool], str]] = {
     "compiler": (_compiler_found, "a C compiler (apt-get install gcc)"),
@@ -29,6 +37,12 @@ TOOLS: dict[str, tuple[Callable[[], bool], str]] = {
         lambda: _found("pdflatex"),
         "pdflatex (apt-get install texlive-latex-base texlive-latex-recommended lmodern)",
     ),
+    "tikz": (
+        lambda: _found("pdflatex") and _tex_file("tikz.sty"),
+        "TikZ (apt-get install texlive-latex-base texlive-latex-recommended texlive-pictures lmodern)",
+    ),
+    "poppler": (lambda: _found("pdftotext"), "pdftotext (apt-get install poppler-utils)"),
+    "graphviz": (lambda: _found("dot"), "graphviz (apt-get install graphviz)"),
     "chromium": (
         lambda: _found("chromium", "chromium-browser", "google-chrome"),
         "Chromium (apt-get install chromium)",

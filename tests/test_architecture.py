@@ -43,9 +43,13 @@ def _allowed() -> dict[str, set[str]]:
     table["cli_options"] = {"pipeline", "errors", "optim", "__init__"}
     table["cli_train_files"] = {"pipeline", "errors", "cli_options"}
     table["cli_train"] = {"pipeline", "errors", "init", "cli_options", "cli_train_files", "__init__"}
-    table["cli"] = {"pipeline", "errors", "cli_options", "cli_train"}
+    table["serve"] = {"pipeline", "errors", "shapes", "examples", "render"}  # of render the environment alone
+    table["notebook"] = {"pipeline", "errors", "cli_options"}
+    table["cli_serve"] = {"errors", "serve"}
+    table["cli_graph"] = {"pipeline", "cli_options"}
+    table["cli"] = {"pipeline", "errors", "cli_graph", "cli_options", "cli_serve", "cli_train"}
     table["__main__"] = {"cli"}
-    table["__init__"] = {"pipeline", "programs", "functions", "optim", "init", *DATA}
+    table["__init__"] = {"pipeline", "programs", "functions", "optim", "init", "notebook", *DATA}
     return table
 
 

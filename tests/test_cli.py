@@ -93,7 +93,7 @@ def test_a_formula_may_begin_with_a_minus() -> None:
     assert deep.exit_code == 2 and "column 401" in deep.stderr
 
 
-@pytest.mark.parametrize(("style", "sign"), [("text", "Gradient"), ("md", "$$"), ("tex", r"\documentclass")])
+@pytest.mark.parametrize(("style", "sign"), [("text", "Gradient"), ("md", "```math"), ("tex", r"\documentclass")])
 def test_derive_in_every_text_format(style: str, sign: str, tmp_path: Path) -> None:
     printed = run("derive", SYSTEM_B, "--at", AT_B, "--format", style)
     assert printed.exit_code == 0 and sign in printed.stdout

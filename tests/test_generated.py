@@ -25,7 +25,7 @@ from symdiff.runtime.compiler import has_vector_functions
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
 POINTS = tomllib.loads(examples.path("points.toml").read_text("utf-8"))
 # What a build or a later step leaves in the folder, what is no text, and what the trainings write (`-o generated`).
-IGNORED_FOLDERS, IGNORED_SUFFIXES = {"__pycache__", "_built"}, {".pdf", ".png", ".svg", ".pyc"}
+IGNORED_FOLDERS, IGNORED_SUFFIXES = {"__pycache__", "_built"}, {".html", ".pdf", ".png", ".svg", ".pyc"}
 TRAINED = "_run.txt"
 GENERATE = r"""
 import sys, tomllib
@@ -98,7 +98,7 @@ def test_the_readme_of_generated_names_every_folder_and_file_that_is_there() -> 
     assert not [target for target in linked if not (GENERATED / target).exists()]
     trained = {
         path.relative_to(GENERATED).as_posix()
-        for kind in ("*_run.txt", "*.svg")
+        for kind in ("*_run.txt", "*.html", "*.pdf", "*.svg")
         for path in GENERATED.glob(f"*/{kind}")
     }
     assert trained <= linked
@@ -162,7 +162,7 @@ COMPILERS = [
 def test_every_c_file_compiles_without_a_warning(
     fresh: Path, tmp_path: Path, compiler: str, flags: tuple[str, ...]
 ) -> None:
-    command = [_compiler(compiler), *WARNINGS, "-pedantic", "-O2", *flags, "-c"]
+    command = [_compiler(compiler), *WARNINGS, "-pedantic", *(flags or ("-O1",)), "-c"]  # SIMD has -O2
     _each([[*command, fresh / n / f"{n}.c", "-o", tmp_path / f"{n}.o"] for n in examples.names()])
 
 

@@ -179,7 +179,7 @@ ARGUMENTS = [
 ]  # fmt: skip
 INPUTS = [
     "open_brackets", "close_brackets", "minus_megabyte", "powers", "nul", "surrogate", "letters", "words",
-    "helper_explosion", "many_statements", "nested_calls", "digits", "unicode_megabyte", "eval_call", "empty",
+    "helper_explosion", "nested_calls", "digits", "unicode_megabyte", "eval_call", "empty",
 ]  # fmt: skip
 
 

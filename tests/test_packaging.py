@@ -62,7 +62,8 @@ def test_the_wheel_carries_all_sources_templates_and_examples(wheel: Path, root:
         *(path.relative_to(root).as_posix() for path in package.rglob("*.py")),
         *(path.relative_to(root).as_posix() for path in (package / "examples").glob("*.sd")),
         *(path.relative_to(root).as_posix() for path in (package / "examples").glob("*.toml")),
-        *(f"symdiff/templates/{path.relative_to(templates).as_posix()}" for path in templates.rglob("*.j2")),
+        *(path.relative_to(root).as_posix() for path in (package / "examples").glob("*.ipynb")),
+        *(f"symdiff/templates/{path.relative_to(templates).as_posix()}" for path in templates.rglob("*.*")),
     }
     assert sorted(expected - names) == []
     assert any(name.endswith(".j2") for name in names)

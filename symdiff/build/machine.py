@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -37,9 +39,16 @@ def machine_facts() -> list[tuple[str, str]]:
         (
             "pdflatex",
             shutil.which("pdflatex")
-            or "missing: install TeX Live for PDFs (Debian: texlive-latex-recommended lmodern)",
+            or "missing: install TeX Live for PDFs (Debian: texlive-latex-recommended lmodern), or use Typst",
         ),
+        ("Typst", _typst()),
     ]
+
+
+def _typst() -> str:
+    if importlib.util.find_spec("typst") is None:
+        return "missing: for PDFs without TeX: pip install 'symdiff-codegen[pdf]'"
+    return f"found, version {importlib.metadata.version('typst')}"
 
 
 def _simd() -> str:

@@ -2,7 +2,7 @@
 
 What the abstract functions of an example are bound to, for its package, stands in `bindings.toml`; the update rule of
 its package, where it has one, in `updates.toml`. Beside them are the programs that train the systems of the course:
-`python -m symdiff.examples.autoencoder`, and so on.
+`python -m symdiff.examples.autoencoder`, and so on. `backpropagation.ipynb` is a notebook that teaches.
 
 >>> from symdiff import examples
 >>> "graph_b" in examples.names()
@@ -13,6 +13,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 TABLES = ("points.toml", "bindings.toml", "updates.toml")
+NOTEBOOKS = ("backpropagation.ipynb",)
 
 
 def names() -> tuple[str, ...]:
@@ -22,9 +23,10 @@ def names() -> tuple[str, ...]:
 
 
 def path(name: str) -> Path:
-    """File of the example `name`; also of the tables `points.toml`, `bindings.toml` and `updates.toml`."""
-    file = name if name in TABLES else f"{name}.sd"
-    if name not in TABLES and name not in names():
+    """File of the example `name`; also of a table or a notebook by its whole name: `points.toml`."""
+    whole = name in TABLES or name in NOTEBOOKS
+    file = name if whole else f"{name}.sd"
+    if not whole and name not in names():
         raise KeyError(f"no example {name!r}; there are {', '.join(names())}")
     with as_file(files(__name__) / file) as found:
         return found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 from collections.abc import Sequence
 from importlib.resources import files
 
-from symdiff.examples import names, path
+from symdiff.examples import NOTEBOOKS, names, path
 from symdiff.examples._show import command
 
 
@@ -19,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.parse_args(argv)
     print("Programs; run one by  python -m symdiff.examples.NAME [--small] [-o DIR]\n")
     _table(_programs())
+    print("\nNotebooks; copy one into a folder of yours and open it by  jupyter lab FILE  or in VS Code\n")
+    _table([(str(path(name)), _title(name)) for name in NOTEBOOKS])
     print(f"\nFormulas, in {path('graph_b').parent}; derive one by  symdiff derive FILE.sd\n")
     _table([(name, _first_line(path(name).read_text("utf-8")).lstrip("# ")) for name in names()])
     return 0
@@ -33,6 +36,12 @@ def _programs() -> list[tuple[str, str]]:
             does = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
             found.append((name, _first_line(does)))
     return sorted(found)
+
+
+def _title(name: str) -> str:
+    """Heading of a notebook."""
+    first, *_ = json.loads(path(name).read_text("utf-8"))["cells"]
+    return _first_line("".join(first["source"])).lstrip("# ")
 
 
 def _first_line(text: str) -> str:

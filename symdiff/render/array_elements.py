@@ -2,7 +2,8 @@
 
     [[v1], [v2]] = [[w11 x1 + w21 x2], [w12 x1 + w22 x2]]
 
-For shapes of whole numbers alone and of few elements; steps that no short formula says (an inverse, say) are left out.
+For shapes of whole numbers alone and of few elements. Steps that no short formula says (an inverse, an abstract
+function) have no elements.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ _MOVING = frozenset({"index", "concat", "stack", "reshape"})
 
 @dataclass(frozen=True)
 class Written:
-    """A step, or an adjoint, by its elements: an object array of expressions over element names."""
+    """A step, or an adjoint, by its elements: an object array of expressions over element names, or None."""
 
     step: Step
+    expr: Expr
     array: Any
 
 
@@ -62,18 +64,16 @@ class Elements:
         self.primal = {step.name: step for step in tape.primal}
 
     def forward(self) -> Iterator[Written]:
-        """Every forward step that changes an array."""
+        """Every forward step."""
         for step in self.tape.primal:
-            made = self.array(step.expr)
-            if made is not None:
-                yield Written(step, made)
+            yield Written(step, step.expr, self.array(step.expr))
 
     def reverse(self) -> Iterator[Written]:
         """Every contribution to an array."""
         for step in self.tape.reverse:
-            made = self.array(nicer(step.expr, self.primal)) if step.role == ADJOINT and step.shape else None
-            if made is not None:
-                yield Written(step, made)
+            if step.role == ADJOINT and step.shape:
+                expr = nicer(step.expr, self.primal)
+                yield Written(step, expr, self.array(expr))
 
     def array(self, expr: Expr) -> Any:
         """Elements of an expression; None where there is no short formula."""

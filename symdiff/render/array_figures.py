@@ -1,7 +1,7 @@
 """Arrays of numbers for people: small ones in full, of large ones the first and the last rows and columns.
 
-As for scalars, eight significant digits, and `=` only where every number shown is exact: the steps are worked out once
-more in fractions, as far as they are rational ones.
+As for scalars, as many significant digits as are asked for, and `=` only where every number shown is exact: the steps
+are worked out once more in fractions, as far as they are rational ones.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from symdiff.shapes import size_value
 from symdiff.trace import Trace
 
 MOST = 6  # rows or columns of an array that is shown in full
+_UNDER_BRACE = 4  # digits of a number under a brace
 _FIRST = 3  # of a larger one, in front of the dots
 _MOST_EXACT = 600  # elements of all arrays together that are worked out in fractions
 _MOVING = frozenset({"contract", "index", "concat", "stack", "reshape"})
@@ -30,8 +31,8 @@ _FILLED = frozenset({"zeros", "ones", "eye"})
 class ArrayFigures:
     """The numbers of one trace."""
 
-    def __init__(self, trace: Trace) -> None:
-        self.trace = trace
+    def __init__(self, trace: Trace, digits: int = DIGITS) -> None:
+        self.trace, self.digits = trace, digits
         self._known: dict[str, Any] = {}
         sizes = [np.size(value) for value in trace.at.values()]
         sizes += [int(np.prod([_number(size, trace) for size in step.shape])) for step in trace.tape.steps]
@@ -108,7 +109,9 @@ class ArrayFigures:
         if found is None:
             return False
         pairs = zip(np.asarray(found, object).ravel(), value.ravel(), strict=False)
-        return np.shape(found) == value.shape and all(is_exact(float(x), fraction) for fraction, x in pairs)
+        return np.shape(found) == value.shape and all(
+            is_exact(float(x), fraction, self.digits) for fraction, x in pairs
+        )
 
 
 def _number(size: Any, trace: Trace) -> int:
@@ -143,20 +146,30 @@ def text_number(exact: bool) -> Spell:
     return spell
 
 
-def latex_array(value: Any, exact: bool, room: float, small: bool = False) -> str:
-    r"""`(6, 6, 6)^{\top}` for a column, a `pmatrix` for a matrix, in at most `room` pt if that can be done."""
+def latex_array(value: Any, exact: bool, room: float, small: bool = False, digits: int = DIGITS) -> str:
+    r"""`(6, 6, 6)^{\top}` for a column, a `pmatrix` for a matrix, in at most `room` pt if that can be done.
+
+    `small` is for numbers under a brace; a matrix that is too wide is shown with fewer digits, then with fewer columns.
+    """
     array = np.asarray(value)
     spell = latex_number(exact)
     if array.ndim == 0:
-        return spell(float(array), DIGITS if not small else 4)
+        return spell(float(array), min(digits, _UNDER_BRACE) if small else digits)
     if array.size == 0:
         return r"\text{(no elements)}"
     for slices, most in ((2, MOST), (2, 4), (2, 3), (1, 4), (1, 3), (1, 2)):
-        for digits in (4,) if small else (DIGITS, 6, 5, 4):
-            text = _latex_shown(array, spell, digits, most, small, slices)
+        for fewer in _ladder(digits, small):
+            text = _latex_shown(array, spell, fewer, most, small, slices)
             if wide(text) <= room:
                 return text
     return text
+
+
+def _ladder(digits: int, small: bool) -> list[int]:
+    """Digits to try, from those asked for downwards."""
+    if small:
+        return [min(digits, _UNDER_BRACE)]
+    return [digits, *(fewer for fewer in (12, DIGITS, 6, 5, 4) if fewer < digits)]
 
 
 def _latex_shown(array: np.ndarray, spell: Spell, digits: int, most: int, small: bool, slices: int) -> str:
@@ -173,6 +186,7 @@ def _latex_shown(array: np.ndarray, spell: Spell, digits: int, most: int, small:
         rows = [*rows[:keep], [r"\vdots"] * len(rows[0]), rows[-1]]
     body = r" \\ ".join(" & ".join(row) for row in rows)
     if small:
+        body = body.replace(r"\\", r"\\[2pt]")
         return rf"\left(\begin{{smallmatrix}} {body} \end{{smallmatrix}}\right)"
     return rf"\begin{{pmatrix}} {body} \end{{pmatrix}}"
 

@@ -2,7 +2,7 @@ r"""Small arrays written out in LaTeX: matrices of elements, `w_{11} x_{1} + w_{
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from symdiff.expr import Call, Expr, Name, Number
 from symdiff.ops.core import POWER
-from symdiff.render.array_elements import Elements, element_name, is_small, symbols_of
+from symdiff.render.array_elements import Elements, Written, element_name, is_small, symbols_of
 from symdiff.render.array_signs import WIDE, packed, wide
+from symdiff.render.latex_lines import width
 from symdiff.render.mathematics import MathPrinter
 
 if TYPE_CHECKING:
@@ -44,16 +45,16 @@ class GridWriter:
         elements = Elements(self.page.model.tape)
         inputs = [each.name for each in self.page.model.tape.inputs if each.shape]
         given = [self._grid_line(name, "=", None, names, printer).replace("&=", "=") for name in inputs]
-        forward = [self._grid_line(w.step.name, "=", w.array, names, printer) for w in elements.forward()]
+        forward = [self._line(w.step.name, "=", w, names, printer) for w in elements.forward()]
         reverse = []
         for written in elements.reverse():
             sign = "=" if written.step.into is None else r"\leftarrow"
-            reverse.append(self._grid_line(written.step.target, sign, written.array, names, printer))
+            reverse.append(self._line(written.step.target, sign, written, names, printer))
         return {
             "result": [line for line in self._element_results(elements, names, printer) if line],
             "given": [f"& {line}" for line in packed([f"{line} \\qquad" for line in given], WIDE - 20, gap=22)],
-            "forward": [line for line in forward if line],
-            "reverse": [line for line in reverse if line],
+            "forward": forward,
+            "reverse": reverse,
         }
 
     def _element_results(self, elements: Elements, names: dict[str, str], printer: MathPrinter) -> list[str]:
@@ -68,6 +69,7 @@ class GridWriter:
                 total = Call("add", (total, term))
             array = elements.array(total)
             if array is None:
+                found.append(self._whole_result(name, terms))
                 continue
             places = symbols_of(name, self.page.model.shapes[name])
             by = {
@@ -83,7 +85,15 @@ class GridWriter:
                 found.append(f"{left} &= {shown} = {right}")
             elif wide(left + right) + 30 <= WIDE:
                 found.append(f"{left} &= {right}")
+            else:
+                found.append(self._whole_result(name, terms))
         return found
+
+    def _whole_result(self, name: str, terms: Sequence[Expr]) -> str:
+        """A derivative in matrix notation, where its elements do not fit on a line."""
+        page = self.page
+        rows = page.joined(page.printer, terms, WIDE - 80)
+        return f"{page.partial(page.model.output, name)} &= " + (r" \\*" + "\n& \\qquad {} ").join(rows)
 
     def _element_names(self) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -115,6 +125,19 @@ class GridWriter:
                 found[element_name(name, place)] = head + above + below + (f"_{{{joined}}}" if joined else "")
         return found
 
+    def _line(self, name: str, sign: str, written: Written, names: dict[str, str], printer: MathPrinter) -> str:
+        """A step by its elements, or as a whole where they do not fit on a line or no short formula says them."""
+        line = "" if written.array is None else self._grid_line(name, sign, written.array, names, printer)
+        if line:
+            return line
+        page, left = self.page, self.page.names[name]
+        rows = page.broken(page.printer, written.expr, WIDE - width(left) - 40)
+        if page.model.shapes[name] and sign == "=" and len(rows) == 1:
+            own = self._grid(symbols_of(name, page.model.shapes[name]), printer)
+            if wide(left + own + rows[0]) + 40 <= WIDE:
+                return f"{left} &= {own} = {rows[0]}"
+        return f"{left} &{sign} " + (r" \\*" + "\n& \\qquad {} ").join(rows)
+
     def _grid_line(self, name: str, sign: str, array: Any, names: dict[str, str], printer: MathPrinter) -> str:
         """`W = (symbols) = (formulas)`."""
         own = self._grid(symbols_of(name, self.page.model.shapes[name]), printer)
@@ -122,7 +145,7 @@ class GridWriter:
         if array is None:
             return f"{left} &= {own}"
         formulas = self._grid(array, printer)
-        middle = f"{own} {sign} " if self.page.model.shapes[name] else ""
+        middle = f"{own} = " if self.page.model.shapes[name] and sign == "=" else ""  # a share is no whole adjoint
         if wide(left + middle + formulas) + 40 <= WIDE:
             return f"{left} &= {middle}{formulas}" if middle else f"{left} &{sign} {formulas}"
         if wide(left + formulas) + 30 <= WIDE:
@@ -134,7 +157,9 @@ class GridWriter:
         if array.ndim == 0:
             return printer(array[()])
         rows = array if array.ndim == 2 else array[:, None]
-        body = r" \\[2pt] ".join(" & ".join(printer(cell) for cell in row) for row in rows)
+        cells = [" & ".join(printer(cell) for cell in row) for row in rows]
+        gap = 6 if any(r"\frac" in row for row in cells) else 2
+        body = rf" \\[{gap}pt] ".join(cells)
         return rf"\begin{{pmatrix}} {body} \end{{pmatrix}}"
 
 

@@ -14,14 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from symdiff.expr import Call, Expr, Name, Number, bottom_up, substitute, walk
+from symdiff.expr import ONE_NUMBER, Call, Expr, Name, Number, bottom_up, substitute, walk
 from symdiff.formula import FormulaData, Helper
 from symdiff.ops import ARRAYS, COMPARE_OPS, TABLE
+from symdiff.ops.evaluate import fold
 from symdiff.ops.infer import shape_of
 from symdiff.render.array_figures import ArrayFigures
 from symdiff.render.array_people import Collected, nicer, tidy
 from symdiff.render.context import Sheet
+from symdiff.render.derivation_levels import shown_tape, statement_tape
 from symdiff.render.derivation_model import MOST_NODES
+from symdiff.render.derivation_options import FULL, Options
 from symdiff.shapes import Shape
 from symdiff.tape import ADJOINT, PRIMAL, SEED, SHARED, Step
 from symdiff.trace import Trace
@@ -64,9 +67,10 @@ def is_array_sheet(sheet: Sheet) -> bool:
 class ArrayModel:
     """Everything that stands in the derivation of an array formula."""
 
-    def __init__(self, sheet: Sheet, trace: Trace | None, check: Check | None) -> None:
-        self.sheet, self.trace, self.tape = sheet, trace, sheet.people
-        self.figures = None if trace is None else ArrayFigures(trace)
+    def __init__(self, sheet: Sheet, trace: Trace | None, check: Check | None, options: Options = FULL) -> None:
+        self.sheet, self.trace, self.options = sheet, trace, options
+        self.tape = shown_tape(sheet, options)
+        self.figures = None if trace is None else ArrayFigures(trace, options.digits)
         self.check = [_check_line(name, *pair) for name, pair in (check or {}).items()] if trace else []
         value = self.tape.value
         self.primal, self.backward = self.tape.primal, self.tape.reverse
@@ -121,7 +125,27 @@ class ArrayModel:
     @cached_property
     def collected(self) -> dict[str, list[Expr]]:
         """The adjoint of every variable that matters, with what is trivial put in."""
-        return Collected(self.tape, self.named).lines
+        tape = self.tape if self.options.level == "step" else statement_tape(self.sheet)
+        return Collected(tape, self.named).lines
+
+    def is_compound(self, name: str) -> bool:
+        """Whether the line of a forward step has other steps put in."""
+        return self.options.by_statement and self._elementary[name] != self.steps[name].expr
+
+    @cached_property
+    def _elementary(self) -> dict[str, Expr]:
+        return {step.name: step.expr for step in self.sheet.people.primal}
+
+    def compound_factor(self, send: Step) -> Expr | None:
+        """The derivative of such a line by one variable, where it is an array by which its adjoint is multiplied: of a
+        number always, of an array where only elements are combined; else None.
+        """
+        assert send.of is not None
+        elementwise = all(part.op in TABLE for part in walk(send.expr) if isinstance(part, Call))
+        if self.shapes[send.of] and not (elementwise and self.shapes[send.of] == send.shape):
+            return None
+        alone = substitute(nicer(send.expr, self.steps), {self.bars[send.of]: ONE_NUMBER})
+        return tidy(fold(alone), self.shapes)
 
     @cached_property
     def statement(self) -> list[tuple[str, Expr]]:

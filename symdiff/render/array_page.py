@@ -17,7 +17,7 @@ from symdiff.ops.core import ADD, MUL, NEG
 from symdiff.render.array_figures import flat_array, latex_array, latex_number
 from symdiff.render.array_local import Locals
 from symdiff.render.array_marks import LatexMarks
-from symdiff.render.array_model import ArrayModel, Line
+from symdiff.render.array_model import ArrayModel, Line, is_array_sheet
 from symdiff.render.array_notation import MatrixPrinter
 from symdiff.render.array_rules import RuleItem, Rules
 from symdiff.render.array_signs import JUXT, WIDE, free_letters, packed, shape_latex, wide
@@ -40,6 +40,7 @@ class ArrayPage:
 
     def __init__(self, model: ArrayModel, flat: bool = False) -> None:
         self.model, self.flat = model, flat
+        self.has_arrays = is_array_sheet(model.sheet)
         formula, tape = model.sheet.formula, model.tape
         helpers = list(formula.helpers.values())
         wanted = [given.name for given in tape.inputs] + [step.name for step in tape.primal]
@@ -75,7 +76,9 @@ class ArrayPage:
 
     def shape(self, shape: Shape) -> str:
         r"""`(3 \times 2)`."""
-        return f"({shape_latex(shape, self.printer.sizes)})" if shape else r"\text{scalar}"
+        if not shape:
+            return r"\text{scalar}" if self.has_arrays else ""
+        return f"({shape_latex(shape, self.printer.sizes)})"
 
     def partial(self, of: str, by: str) -> str:
         r"""`\frac{\partial J}{\partial W}` of two names."""
@@ -94,7 +97,7 @@ class ArrayPage:
             return self.flat_value(expr)
         exact = figures.exact(expr) and not (small and _is_long(figures.value(expr)))
         sign = "=" if exact else r"\approx"
-        return f"{sign} {latex_array(figures.value(expr), exact, room, small)}"
+        return f"{sign} {latex_array(figures.value(expr), exact, room, small, figures.digits)}"
 
     def flat_value(self, expr: Expr) -> str:
         """The same on one line, for the cells of a table."""
@@ -102,7 +105,7 @@ class ArrayPage:
         if figures is None:
             return ""
         exact = figures.exact(expr)
-        return ("= " if exact else r"\approx ") + flat_array(figures.value(expr), latex_number(exact))
+        return ("= " if exact else r"\approx ") + flat_array(figures.value(expr), latex_number(exact), figures.digits)
 
     # -- breaking -----------------------------------------------------------------------------------------------------
 
@@ -250,7 +253,7 @@ class ArrayPage:
             room = WIDE - width(left) - 20
             parts = [f"{sign} {line.chain[1]}", *(f"= {part}" for part in line.chain[2:])]
             lines = packed([*parts, rf"\qquad {hence}"], room)
-            rows += [f"{left} & {lines[0]}", *(f"& {row}" for row in lines[1:])]
+            rows.append((r" \\*" + "\n").join([f"{left} & {lines[0]}", *(f"& {row}" for row in lines[1:])]))
         return rows
 
     def _flat_rules(self, item: RuleItem) -> list[str]:
@@ -265,18 +268,20 @@ class ArrayPage:
     def local_rows(self) -> list[tuple[str, str, str, str]]:
         """Tag, kind, local derivative, its shape."""
         rows = []
-        for of, send in self._sends():
-            rows.append(self._local_row(of, send))
+        for of, send in self.sends():
+            rows.append(self.local_row(of, send))
         return rows
 
-    def _sends(self) -> list[tuple[Any, Any]]:
+    def sends(self) -> list[tuple[Any, Any]]:
+        """Every step with each of its adjoint steps, in forward order."""
         by: dict[str, list[Any]] = {}
         for step in self.model.backward:
             if step.of is not None and step.receiver is not None:
                 by.setdefault(step.of, []).append(step)
         return [(primal, send) for primal in self.model.primal for send in by.get(primal.name, [])]
 
-    def _local_row(self, primal: Any, send: Any) -> tuple[str, str, str, str]:
+    def local_row(self, primal: Any, send: Any) -> tuple[str, str, str, str]:
+        """Tag, kind, local derivative of one step by one operand, its shape."""
         k = self.locals.operand(send)
         local = self.locals.partial(send)
         inside, out = self.model.shapes[send.receiver], primal.shape
@@ -297,7 +302,7 @@ class ArrayPage:
 
     def jacobian_shape(self, out: Shape, inside: Shape) -> str:
         if not out and not inside:
-            return r"\text{scalar}"
+            return self.shape(())
         if not out or not inside:
             return self.shape(out or inside)
         if len(out) == 1 and len(inside) == 1:
@@ -351,10 +356,9 @@ class ArrayPage:
             text = (
                 f"{self.names[bar]} = {rows[0]}" if len(rows) == 1 and width(rows[0]) <= room - 40 else self.names[bar]
             )
-            rows = [rf"{left} &= {text} && {shape}"]
-            number = self.value(Name(bar), WIDE - width(left) - width(shape) - 75)
-            if number:
-                rows.append(rf"&{number}")
+            number = self.value(Name(bar), WIDE - width(left) - 40)
+            gap = r"\qquad" if number else "&&"  # a column of shapes would take room from the numbers
+            rows = [rf"{left} &= {text} {gap} {shape}", *([rf"&{number}"] if number else [])]
             lines.append((r" \\" + "\n").join(rows))
         return lines
 

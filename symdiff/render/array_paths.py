@@ -20,7 +20,7 @@ from symdiff.tape import ADJOINT, Step, Tape
 MOST_PATHS = 6  # of one variable that are written out from end to end
 MOST_FACTORS = 40  # of one of these
 MOST_CHAINS = 12  # products of one sum
-MOST_EDGES = 300  # of a formula whose products are written out at all
+MOST_EDGES, MOST_EDGES_ASKED_FOR = 300, 3000  # of a formula whose products are written out at all
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,28 @@ class Sum:
     chains: tuple[Chain, ...]
     more: int = 0
 
+    @property
+    def parts(self) -> bool:
+        """Whether the output uses `left` at once and by other ways too.
+
+        Then the factor of the one step looks like the derivative along all paths, which is written as adjoint.
+        """
+        straight = any(chain.start is None and len(chain.edges) == 1 for chain in self.chains)
+        return straight and len(self.chains) + self.more > 1
+
 
 class Paths:
     """All of it, for one reverse sweep."""
 
-    def __init__(self, locals_: Locals, output: str, wanted: Iterable[str], own: Container[str] = frozenset()) -> None:
-        self.locals, self.output = locals_, output
+    def __init__(
+        self,
+        locals_: Locals,
+        output: str,
+        wanted: Iterable[str],
+        own: Container[str] = frozenset(),
+        asked_for: bool = False,
+    ) -> None:
+        self.locals, self.output, self.asked_for = locals_, output, asked_for
         self.tape = locals_.tape
         self.wanted = [name for name in wanted if name in dict(self.tape.bars)]
         found: dict[tuple[str, str], list[Step]] = {}
@@ -82,7 +98,7 @@ class Paths:
     @property
     def is_long(self) -> bool:
         """Whether there are too many factors to be worth reading."""
-        return len(self.edges) > MOST_EDGES
+        return len(self.edges) > (MOST_EDGES_ASKED_FOR if self.asked_for else MOST_EDGES)
 
     @cached_property
     def counts(self) -> dict[str, int]:

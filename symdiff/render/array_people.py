@@ -19,6 +19,7 @@ from symdiff.ops.infer import shape_of
 from symdiff.shapes import Shape
 from symdiff.tape import ADJOINT, SEED, Step, Tape
 
+_MOST_PUT_IN = 32  # nodes of an adjoint that is put in where it is used
 _LARGEST_FRACTION = 1000  # denominators that are written as a fraction
 Shapes = Mapping[str, Shape]
 
@@ -245,6 +246,8 @@ class Collected:
                 del self.lines[variable]
 
     def _trivial(self, expr: Expr, variable: str) -> bool:
+        if sum(1 for _ in walk(expr)) > _MOST_PUT_IN:
+            return False
         product = product_of(expr, self._shapes)
         if variable in self.named:
             bars = any(isinstance(part, Name) and part.id in self._variables for part in walk(expr))
@@ -284,8 +287,8 @@ def _added(terms: list[Expr], shapes: Shapes) -> list[Expr]:
 
 
 def nicer(expr: Expr, primal: Mapping[str, Step]) -> Expr:
-    """The derivative of the sigmoid as v (1 - v), where v is its value; masks as indicators in front; without the case
-    of a norm that is 0, which the conventions say.
+    """Derivatives as textbooks write them; masks as indicators in front; without the case of a norm that is 0, which
+    the conventions say.
     """
 
     def node(old: Call, args: list[Expr]) -> Expr:
@@ -297,16 +300,39 @@ def nicer(expr: Expr, primal: Mapping[str, Step]) -> Expr:
             return call("mul", call("where", args[0], ONE_NUMBER, ZERO_NUMBER), args[1])
         if old.op == "where" and args[1] == ZERO_NUMBER and args[2] != ONE_NUMBER and _is_comparison(args[0]):
             return call("mul", call("where", args[0], ZERO_NUMBER, ONE_NUMBER), args[2])
-        if old.op != "mul" or not isinstance(args[0], Name):
-            return made
-        step, mirrored = primal.get(args[0].id), args[1]
-        if step is None or not isinstance(step.expr, Call) or step.expr.op != "sigmoid":
-            return made
-        if mirrored == call("sigmoid", call("neg", step.expr.args[0])):
-            return call("mul", args[0], call("sub", ONE_NUMBER, args[0]))
         return made
 
+    return bottom_up(textbook(expr, primal), lambda leaf: leaf, node)
+
+
+def textbook(expr: Expr, primal: Mapping[str, Step]) -> Expr:
+    """The derivatives of the sigmoid and of tanh as v (1 - v) and 1 - v**2, where v is the step's own value."""
+
+    def node(old: Call, args: list[Expr]) -> Expr:
+        made = old.over(args)
+        if old.op == "mul" and isinstance(args[0], Name) and _is(args[1], "sigmoid"):
+            step = primal.get(args[0].id)
+            inside = step.expr.args if step is not None and _is(step.expr, "sigmoid") else ()  # type: ignore[attr-defined]  # it is a Call
+            mirrored = inside and args[1] == call("sigmoid", call("neg", inside[0]))
+            return call("mul", args[0], call("sub", ONE_NUMBER, args[0])) if mirrored else made
+        if old.op not in ("inverse", "div") or not (_is(args[-1], "square") and _is(args[-1].args[0], "cosh")):  # type: ignore[attr-defined]
+            return made
+        value = _value_of(call("tanh", args[-1].args[0].args[0]), primal)  # type: ignore[attr-defined]  # square(cosh(x))
+        if value is None:
+            return made
+        partial = call("sub", ONE_NUMBER, call("square", value))
+        return partial if old.op == "inverse" else call("mul", args[0], partial)
+
     return bottom_up(expr, lambda leaf: leaf, node)
+
+
+def _value_of(expr: Call, primal: Mapping[str, Step]) -> Name | None:
+    """The step that is `expr`."""
+    return next((Name(name) for name, step in primal.items() if step.expr == expr), None)
+
+
+def _is(expr: Expr, op: str) -> bool:
+    return isinstance(expr, Call) and expr.op == op
 
 
 def _is_comparison(expr: Expr) -> bool:
@@ -318,4 +344,4 @@ def _has(primal: Mapping[str, Step], name: str, op: str) -> bool:
     return step is not None and isinstance(step.expr, Call) and step.expr.op == op
 
 
-__all__ = ["Collected", "Product", "nicer", "product_of", "tidy"]
+__all__ = ["Collected", "Product", "nicer", "product_of", "textbook", "tidy"]

@@ -84,8 +84,7 @@ def title_of(primal: Step, shapes: dict[str, Shape]) -> str:
             return "sum of all elements" if not spec.output.replace(UNIT, "") else "sum over an axis"
         return _TITLES[kind]
     if op == "apply":
-        name, shape = primal.expr.options
-        return f"abstract function {name}, element by element" if shape is None else f"abstract function {name}"
+        return "abstract function, element by element" if primal.expr.options[1] is None else "abstract function"
     return ARRAYS[op].gate if op in ARRAYS else TABLE[op].gate
 
 

@@ -2,6 +2,7 @@ r"""Small pieces of matrix notation in LaTeX: sizes, shapes, elements `W_{ij}`, 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from symdiff.shapes import Polynomial, Shape, Size
 JUXT = MUL + 2  # factors side by side bind more strongly than the elementwise product
 TOP, INVERSE, INVERSE_TOP = r"^{\top}", "^{-1}", r"^{-\top}"
 WIDE = TEXT_WIDTH - 27.0  # pt of an equation without a number
+_ROW_END = re.compile(r"\\\\(?:\[[0-9.]+pt\])?")
 ELEMENTWISE_SIGN = r" \odot "
 
 
@@ -81,8 +83,15 @@ def free_letters(used: Sequence[str]) -> str:
 def wide(text: str) -> float:
     """Width of mathematics in pt, with the space between the columns of its matrices."""
     matrices: list[str] = re.findall(r"\\begin\{pmatrix\}(.*?)\\end", text, re.DOTALL)
-    gaps = sum(rows.split(r"\\")[0].count("&") for rows in matrices)
-    return width(text) + 10.0 * gaps
+    return width(text) + sum(map(_of_columns, matrices))
+
+
+def _of_columns(rows: str) -> float:
+    """What the columns of a matrix need beyond its widest row: gaps, and room for the widest cell of each."""
+    cells = [[width(cell) for cell in row.split("&")] for row in _ROW_END.split(rows)]
+    columns = [max(column) for column in itertools.zip_longest(*cells, fillvalue=0.0)]
+    spread = sum(columns) - max(map(sum, cells))  # widths are estimated on the high side
+    return 0.5 * spread + 10.0 * (len(columns) - 1)
 
 
 def packed(parts: Sequence[str], room: float, gap: float = 0.0) -> list[str]:

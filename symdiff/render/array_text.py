@@ -11,11 +11,11 @@ import numpy as np
 from symdiff.expr import Call, Expr, Name, Number, substitute
 from symdiff.ops.core import ADD
 from symdiff.ops.infer import shape_of
-from symdiff.render.array_elements import Elements, element_name, is_small
+from symdiff.render.array_elements import Elements, Written, element_name, is_small
 from symdiff.render.array_figures import flat_array, text_number
 from symdiff.render.array_local import Locals
 from symdiff.render.array_marks import TextMarks
-from symdiff.render.array_model import ArrayModel, Line
+from symdiff.render.array_model import ArrayModel, Line, is_array_sheet
 from symdiff.render.array_page import kind_of
 from symdiff.render.array_paths import Edge, Paths, Sum
 from symdiff.render.array_rules import Rules
@@ -23,6 +23,7 @@ from symdiff.render.array_signs import free_letters
 from symdiff.render.array_words import text_definitions
 from symdiff.render.context import formula_text
 from symdiff.render.derivation_model import CHECK_DIGITS, CHECK_NOISE
+from symdiff.render.derivation_sections import TextHeadings, sections
 from symdiff.render.figures import Figure, decimal
 from symdiff.render.printer import TEXT, Printer
 from symdiff.render.text_notation import WIDTH, filled
@@ -40,6 +41,7 @@ class ArrayText:
 
     def __init__(self, model: ArrayModel) -> None:
         self.model = model
+        self.has_arrays = is_array_sheet(model.sheet)
         used = [*model.shapes, *model.tape.dims, *model.sheet.formula.functions]
         self.marks = TextMarks(TEXT, free_letters(used))
         self.locals = Locals(model.tape, self.marks)
@@ -50,9 +52,11 @@ class ArrayText:
         model = self.model
         title = f"{model.sheet.name}: {'value and gradient' if model.is_gradient else 'value'}, step by step"
         forward, reverse = self.lines(model.forward), self.lines(model.reverse)
-        rules, local_lines = (self.rules(), self.local_lines()) if model.active else ([], [])
+        shows = sections(model.options)
+        rules = self.rules() if model.active and "rules" in shows else []
+        local_lines = self.local_lines() if model.active and "locals" in shows else []
         collected = self.collected()
-        elements = self.elements()
+        elements = self.elements() if "elements" in shows else []
         said = "\n".join([*forward, *rules, *local_lines, *reverse, *collected])
         return {
             "title": filled(title),
@@ -65,7 +69,11 @@ class ArrayText:
             "active": model.active,
             "numbers": model.trace is not None,
             "output": model.output,
-            "definitions": [line for sentence in text_definitions(said) for line in filled(sentence, 4, 2)],
+            "definitions": [
+                line
+                for sentence in (text_definitions(said) if self.has_arrays else [])
+                for line in filled(sentence, 4, 2)
+            ],
             "has_slots": any(line.tag.endswith("a") for line in model.reverse),
             "conventions": [line for op, edges in model.conventions for line in filled(f"{op}: {edges}", 4, 2)],
             "forward": forward,
@@ -73,10 +81,15 @@ class ArrayText:
             "locals": local_lines,
             "reverse": reverse,
             "collected": collected,
-            "chains": self.chains() if model.active else [],
+            "chains": self.chains() if model.active and "chains" in shows else [],
             "result": self.result(),
             "elements": elements,
-            "update": self.update((9 if elements else 8 if model.active else 4) + bool(model.check)),
+            "update": self.update(),
+            "heading": TextHeadings(),
+            "shows": shows,
+            "by_statement": model.options.by_statement,
+            "digits": model.options.digits_said,
+            "has_arrays": self.has_arrays,
             "check_rows": self.check(),
         }
 
@@ -106,6 +119,10 @@ class ArrayText:
                 lines += filled(f"= {given.default!r}", 8, 6)
         return lines
 
+    def _shape(self, shape: Shape) -> str:
+        """A shape; nothing for a number where there are only numbers."""
+        return _shape(shape) if shape or self.has_arrays else ""
+
     def functions(self) -> list[str]:
         """Abstract functions."""
         lines = []
@@ -125,14 +142,14 @@ class ArrayText:
         if figures is None or expr is None:
             return ""
         exact = figures.exact(expr)
-        return ("= " if exact else "~ ") + flat_array(figures.value(expr), text_number(exact))
+        return ("= " if exact else "~ ") + flat_array(figures.value(expr), text_number(exact), figures.digits)
 
     def lines(self, lines: Iterable[Line]) -> list[str]:
         """`(3'a) W2_bar <- outer(o_bar, h)   (q, h)`, numbers below."""
         found: list[str] = []
         for line in lines:
             body = f"{line.left} {line.sign} {self.right(line.terms, line.role == 'primal')}"
-            shape = _shape(self.model.shapes.get(line.left, ()))
+            shape = self._shape(self.model.shapes.get(line.left, ()))
             tag = f"({line.tag})" if line.tag else ""
             start = f"{tag:<{_TAG - 1}} {body}" if len(tag) < _TAG else f"{tag} {body}"
             found += _with_shape(start, shape, _TAG + 4)
@@ -183,9 +200,9 @@ class ArrayText:
         matrix = self.locals.matrix(primal, k, local)
         own = () if matrix is None else shape_of(matrix, self.model.shapes)
         shape = (
-            _shape(own or primal.shape or inside)
+            self._shape(own or primal.shape or inside)
             if own or not primal.shape or not inside
-            else f"{_shape(primal.shape)} x {_shape(inside)}"
+            else f"{self._shape(primal.shape)} x {self._shape(inside)}"
         )
         marks = self.marks
         element = None if matrix is not None else self.locals.element(primal, k, local)
@@ -212,7 +229,7 @@ class ArrayText:
             if name == self.model.output:
                 continue
             text = f"{marks.partial(self.model.output, name)} = {_added([marks.matrix(term) for term in terms])}"
-            shape = _shape(self.model.shapes[name])
+            shape = self._shape(self.model.shapes[name])
             found += _with_shape(f"  {text}", shape, 6)
         return found
 
@@ -226,12 +243,12 @@ class ArrayText:
             terms = self.model.collected.get(name, [])
             if bar and terms and name != self.model.output:
                 right += f" = {_added([marks.matrix(term) for term in terms])}"
-            found += _with_shape(f"  {marks.partial(self.model.output, name)} = {right}", _shape(shape), 6)
+            found += _with_shape(f"  {marks.partial(self.model.output, name)} = {right}", self._shape(shape), 6)
             number = self.value(Name(bar)) if bar else ""
             found += filled(number, 8, 6) if number else []
         return found
 
-    def update(self, number: int) -> dict[str, Any] | None:
+    def update(self) -> dict[str, Any] | None:
         """The section on the update rule."""
         sheet = self.model.sheet
         if sheet.update is None:
@@ -242,23 +259,26 @@ class ArrayText:
             terms = self.model.collected.get(name)
             return _added([marks.matrix(term) for term in terms]) if terms else None
 
-        return update_text(UpdateModel(sheet, sheet.update, self.model.trace), number, put_in)
+        return update_text(UpdateModel(sheet, sheet.update, self.model.trace, self.model.options.digits), put_in)
 
     def chains(self) -> list[str]:
         """Products of partial derivatives, then what each factor is."""
-        paths = Paths(self.locals, self.model.output, self.model.tape.wrt, self.model.named)
+        paths = Paths(
+            self.locals, self.model.output, self.model.tape.wrt, self.model.named, self.model.options.style == "chain"
+        )
         self.turned = paths.turned
         found: list[str] = []
         factors: dict[str, None] = {}
         if paths.is_long:
             return filled(f"There are {len(paths.edges)} factors, too many to be written out here.", 2)
         for name in paths.named:
-            left = f"delta_{name} = {self.marks.partial(self.model.output, name)}"
-            found += filled(f"{left} = {self._sum(paths.sum_of(name), factors)}", 6, 2)
+            total = paths.sum_of(name)
+            found += filled(f"delta_{name} = {self._whole(total)} = {self._sum(total, factors)}", 6, 2)
         for name in paths.wanted:
             if name == self.model.output:
                 continue
-            left, total, full = self.marks.partial(self.model.output, name), paths.sum_of(name), paths.full(name)
+            total, full = paths.sum_of(name), paths.full(name)
+            left = self._whole(total)
             if full is None:
                 found += filled(f"There are {paths.counts[name]} paths to {name}; what they share is named.", 2)
             elif any(chain.start is not None for chain in total.chains):
@@ -266,6 +286,10 @@ class ArrayText:
                 found += filled(f"{left} = {shown}", 6, 2)
             found += filled(f"{left} = {self._sum(total, factors)}", 6, 2)
         return [*found, "", "  where", *factors]
+
+    def _whole(self, total: Sum) -> str:
+        """The derivative along all paths, as adjoint where the same stands for a factor."""
+        return self.model.bars[total.left] if total.parts else self.marks.partial(self.model.output, total.left)
 
     def _sum(self, total: Sum, factors: dict[str, None]) -> str:
         shown = []
@@ -280,18 +304,24 @@ class ArrayText:
 
     def _factor(self, edge: Edge) -> list[str]:
         primal = self.locals.primal[edge.of]
-        found = [self.locals.factor(primal, self.locals.operand(send), send.local) for send in edge.sends]
+        compound = self.model.is_compound(edge.of)
+        if compound:
+            found = [self.model.compound_factor(send) for send in edge.sends]
+        else:
+            found = [self.locals.factor(primal, self.locals.operand(send), send.local) for send in edge.sends]
         left = self.marks.partial(edge.of, edge.by)
+        if compound and any(each is None for each in found):
+            return _with_shape(f"    {left}: see {', '.join(f'({send.label})' for send in edge.sends)}", "", 8)
         if any(each is None for each in found):
             word = self.locals.word(primal, self.locals.operand(edge.sends[0]))
             said = f"{word}, rule ({primal.label})" if word else f"rule ({primal.label})"
             inside = self.model.shapes[edge.by]
-            both = f"{_shape(primal.shape)} x {_shape(inside)}" if primal.shape and inside else ""
+            both = f"{self._shape(primal.shape)} x {self._shape(inside)}" if primal.shape and inside else ""
             return _with_shape(f"    {left}: {said}", both, 8)
         kept = [substitute(each, self.turned) for each in found if each is not None]
         shape = shape_of(kept[0], self.model.shapes) or primal.shape or self.model.shapes[edge.by]
         text = " + ".join(self.marks.matrix(each) for each in kept)
-        lines = _with_shape(f"    {left}: {text}", _shape(shape), 8)
+        lines = _with_shape(f"    {left}: {text}", self._shape(shape), 8)
         number = self.value(kept[0]) if len(kept) == 1 and text != "1" else ""
         return lines + (filled(number, 10, 8) if number else [])
 
@@ -303,17 +333,23 @@ class ArrayText:
         elements = Elements(tape)
         found: list[str] = []
         for each in elements.forward():
-            found += self._cells(each.step.name, "=", each.array)
+            found += self._written(each.step.name, "=", each)
         found.append("")
         for each in elements.reverse():
             sign = "=" if each.step.into is None else "<-"
-            found += self._cells(each.step.target, sign, each.array)
+            found += self._written(each.step.target, sign, each)
         found.append("")
         for name in tape.wrt:
             terms = self.model.collected.get(name)
             if terms and self.model.shapes[name]:
                 found += self._result_cells(name, elements, terms)
         return found
+
+    def _written(self, name: str, sign: str, each: Written) -> list[str]:
+        """By its elements, or as a whole."""
+        if each.array is not None:
+            return self._cells(name, sign, each.array)
+        return filled(f"{name} {sign} {self.marks.matrix(each.expr)}", 6, 2)
 
     def _cells(self, name: str, sign: str, array: Any) -> list[str]:
         cells = np.ndenumerate(np.asarray(array, dtype=object))
@@ -333,7 +369,9 @@ class ArrayText:
         for line in self.model.check:
             for k, (place, *pair) in enumerate(line.samples):
                 index = f"[{','.join(str(p) for p in place)}]" if place else ""
-                numbers = [_figure(Figure(value, False, CHECK_DIGITS)) for value in pair]
+                numbers = [
+                    _figure(Figure(value, False, min(CHECK_DIGITS, self.model.options.digits))) for value in pair
+                ]
                 start = f"{line.name}{index}"
                 if len(start) > 16:
                     lines += filled(start, 2, 2)

@@ -21,11 +21,12 @@ LATEX_SIGNS: tuple[tuple[str, str], ...] = (
     (r"I_{", r"$I_{n}$ is the identity matrix"),
     (
         r"\operatorname{diag}",
-        r"$\operatorname{diag}$ of a vector, a column or a row is the matrix with it on its diagonal, of another one "
-        r"its diagonal",
+        r"$\operatorname{diag}$ of a vector, a column or a row is the matrix with it on its diagonal, of another "
+        r"matrix its diagonal",
     ),
     (r"\operatorname{tr}", r"$\operatorname{tr}$ is the trace"),
     (r"\lVert", r"$\lVert \cdot \rVert$ is the square root of the sum of the squares of all elements"),
+    (r"\rVert_{\mathrm{F}}", r"$\lVert A \rVert_{\mathrm{F}}$ is this norm, of a matrix"),
     (
         r"\operatorname{softmax}",
         r"$\operatorname{softmax}(u)_{i} = e^{u_{i}} / \sum_{j} e^{u_{j}}$, of a matrix along each row or each column "

@@ -10,22 +10,29 @@ from __future__ import annotations
 import itertools
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from symdiff.expr import Call, Expr, Name, Number, walk
+from symdiff.errors import UnsupportedError
 from symdiff.ops.core import ATOM, LOOSE
 from symdiff.render.array_derivation import array_latex, array_markdown, array_text
 from symdiff.render.array_model import is_array_sheet
 from symdiff.render.closed_form import closed_forms
 from symdiff.render.context import Sheet
+from symdiff.render.derivation_groups import groups_of, portions, tag_number
+from symdiff.render.derivation_levels import user_names
 from symdiff.render.derivation_model import CHECK_DIGITS, CHECK_NOISE, Derivation, Equation, Term
+from symdiff.render.derivation_options import FULL, Options
+from symdiff.render.derivation_sections import LatexHeadings, MarkdownHeadings, TextHeadings, sections
+from symdiff.render.derivation_table import StepTable, chunked, latex_table, markdown_table, tall
+from symdiff.render.derivation_words import definitions
 from symdiff.render.environment import render
 from symdiff.render.figures import Figure
 from symdiff.render.latex_lines import TEXT_WIDTH, width
 from symdiff.render.latex_names import typewriter
 from symdiff.render.latex_notation import LatexNotation
+from symdiff.render.markdown_math import github_math
 from symdiff.render.text_notation import TextNotation
 from symdiff.render.update_latex import UpdatePage
 from symdiff.render.update_model import UpdateModel
@@ -35,15 +42,19 @@ from symdiff.trace import Trace
 Check = Mapping[str, tuple[Any, Any]]
 _BOX = 12  # lines of one box, which cannot be broken over pages
 _GATE, _GATE_WIDTH = 20, 95.0  # characters of a gate on one line, and their width in pt
-_ROWS = 30  # rows of a table that cannot be broken over pages
 _ARGUMENTS = 150.0  # pt; a longer list of arguments is left out of f(...)
 
 
-def latex(sheet: Sheet, trace: Trace | None, *, fragment: bool = False, check: Check | None = None) -> str:
-    """The derivation in LaTeX: an article, or a fragment without preamble that needs amsmath alone."""
-    if is_array_sheet(sheet):
-        return array_latex(sheet, trace, fragment=fragment, check=check, escape=escape_tex)
-    derivation = Derivation(sheet, trace, check)
+def latex(
+    sheet: Sheet, trace: Trace | None, *, fragment: bool = False, check: Check | None = None, options: Options = FULL
+) -> str:
+    """The derivation in LaTeX: an article, or a fragment without preamble that needs amsmath alone.
+
+    Raises UnsupportedError for the style `matrix` where there are no arrays.
+    """
+    if _is_of_arrays(sheet, options):
+        return array_latex(sheet, trace, fragment=fragment, check=check, escape=escape_tex, options=options)
+    derivation = Derivation(sheet, trace, check, options)
     notation = LatexNotation(derivation)
     context = _shared(derivation, notation) | _latex_tables(derivation, notation)
     context |= {
@@ -52,9 +63,11 @@ def latex(sheet: Sheet, trace: Trace | None, *, fragment: bool = False, check: C
         "shortened": [(notation.names[name], typewriter(name)) for name in notation.long_names],
         "conventions": [(rf"\texttt{{{escape_tex(op)}}}", escape_tex(edges)) for op, edges in derivation.conventions],
         "statement": _statement(derivation, notation),
-        "forward": notation.block(derivation.forward),
-        "reverse": notation.block(derivation.reverse),
-        "boxes": _boxes(derivation, notation),
+        "heading": LatexHeadings(options.headings),
+        "table": _table(derivation, notation),
+        "forward": _in_groups(derivation, notation, derivation.forward, False),
+        "reverse": _in_groups(derivation, notation, derivation.reverse, True),
+        "box_chunks": _boxes(derivation, notation),
         "closed": _closed(derivation, notation),
         "fragment": fragment,
         "update": _update(derivation, notation, escape_tex),
@@ -63,11 +76,14 @@ def latex(sheet: Sheet, trace: Trace | None, *, fragment: bool = False, check: C
     return body if fragment else render("latex", "derivation.tex.j2", body=body, **context)
 
 
-def markdown(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> str:
-    """The derivation in GitHub-flavoured Markdown, with $...$ mathematics."""
-    if is_array_sheet(sheet):
-        return array_markdown(sheet, trace, check)
-    derivation = Derivation(sheet, trace, check)
+def markdown(sheet: Sheet, trace: Trace | None, check: Check | None = None, *, options: Options = FULL) -> str:
+    """The derivation in GitHub-flavoured Markdown, with $...$ mathematics.
+
+    Raises UnsupportedError for the style `matrix` where there are no arrays.
+    """
+    if _is_of_arrays(sheet, options):
+        return array_markdown(sheet, trace, check, options)
+    derivation = Derivation(sheet, trace, check, options)
     notation, cell = LatexNotation(derivation), LatexNotation(derivation, flat=True)
     lefts, bodies = _defined(derivation, notation)
     context = _shared(derivation, notation) | {
@@ -75,6 +91,8 @@ def markdown(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> s
         "shortened": [(notation.names[name], f"`{name}`") for name in notation.long_names],
         "conventions": [(f"`{op}`", edges.replace("*", r"\*")) for op, edges in derivation.conventions],
         "statement": [f"{left} = {notation.right(e)}" for left, e in zip(lefts, bodies, strict=True)],
+        "heading": MarkdownHeadings(),
+        "table": markdown_table(partial(StepTable, derivation, cell)) if "table" in sections(options) else None,
         "forward": [_cells(cell, equation) for equation in derivation.forward],
         "reverse": [_cells(cell, equation) for equation in derivation.reverse],
         "gradient": [_gradient_line(notation, equation) for equation in derivation.gradient],
@@ -90,23 +108,57 @@ def markdown(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> s
         ],
         "update": _update(derivation, notation, escape_markdown, flat=True),
     }
-    return render("markdown", "derivation.md.j2", **context)
+    return github_math(render("markdown", "derivation.md.j2", **context))
 
 
-def text(sheet: Sheet, trace: Trace | None, check: Check | None = None) -> str:
-    """The derivation in plain text of at most 80 columns."""
-    if is_array_sheet(sheet):
-        return array_text(sheet, trace, check)
-    derivation = Derivation(sheet, trace, check)
+def text(sheet: Sheet, trace: Trace | None, check: Check | None = None, *, options: Options = FULL) -> str:
+    """The derivation in plain text of at most 80 columns, which has every style but `steps`.
+
+    Raises UnsupportedError for that one, and for the style `matrix` where there are no arrays.
+    """
+    if options.style == "steps":
+        raise UnsupportedError(
+            "the style 'steps' is a table that is too wide for plain text; take another format (md, tex, pdf, html), "
+            "or the command `symdiff trace`, which shows values and adjoints step by step"
+        )
+    if _is_of_arrays(sheet, options):
+        return array_text(sheet, trace, check, options)
+    derivation = Derivation(sheet, trace, check, options)
     notation = TextNotation(derivation)
-    update = sheet.update and update_text(UpdateModel(sheet, sheet.update, trace), _next(derivation), lambda name: None)
-    context = notation.context() | _flags(derivation) | {"update": update}
+    update = sheet.update and update_text(UpdateModel(sheet, sheet.update, trace, options.digits), lambda name: None)
+    context = notation.context() | _flags(derivation) | {"update": update, "heading": TextHeadings()}
     return render("text", "derivation.txt.j2", **context)
 
 
-def _next(derivation: Derivation) -> int:
-    """Number of the section behind the gradient and its check."""
-    return (6 if derivation.reverse else 4) + bool(derivation.check)
+def _is_of_arrays(sheet: Sheet, options: Options) -> bool:
+    """Whether the derivation is written as for arrays: products along paths are, of numbers as well."""
+    if is_array_sheet(sheet):
+        return True
+    if options.style == "matrix":
+        raise UnsupportedError(
+            "the style 'matrix' is about arrays, and every value of this formula is a number; take the style 'chain' "
+            "for products of partial derivatives, or 'steps' for a table"
+        )
+    return options.style == "chain"
+
+
+def _in_groups(
+    derivation: Derivation, notation: LatexNotation, equations: list[Equation], back: bool
+) -> list[tuple[str, list[list[str]]]]:
+    """Alignments of a sweep, under headings where it is long."""
+    groups = groups_of(derivation.primal, user_names(derivation.sheet.formula, derivation.tape))
+    parts = portions(groups, equations, lambda equation: tag_number(equation.tag))
+    made = [
+        (group.title(lambda name: f"${notation.names[name]}$", back), notation.block(part))
+        for group, part in zip(groups, parts, strict=True)
+        if part
+    ]
+    return made[::-1] if back else made
+
+
+def _table(derivation: Derivation, notation: LatexNotation) -> dict[str, Any] | None:
+    """The table of the style `steps`."""
+    return latex_table(partial(StepTable, derivation, notation)) if "table" in sections(derivation.options) else None
 
 
 def _update(
@@ -116,12 +168,12 @@ def _update(
     sheet = derivation.sheet
     if sheet.update is None:
         return None
-    model = UpdateModel(sheet, sheet.update, derivation.trace)
+    model = UpdateModel(sheet, sheet.update, derivation.trace, derivation.options.digits)
     letters = set(notation.names.values())  # which need no brackets
     forms = closed_forms(sheet, notation.names)
     closed = {name: (text, ATOM if text in letters else LOOSE) for name, text in forms.items()}
     page = UpdatePage(model, notation.symbols, notation.names, notation.printer.instead, closed.get, flat)
-    return page.context(_next(derivation), escape)
+    return page.context(escape)
 
 
 # -- what the LaTeX and the Markdown text share ----------------------------------------------------------------------
@@ -133,6 +185,12 @@ def _flags(derivation: Derivation) -> dict[str, Any]:
     ops = derivation.ops
     return {
         "numbers": derivation.trace is not None,
+        "digits": derivation.options.digits_said,
+        "shows": sections(derivation.options),
+        "style": derivation.options.style,
+        "by_statement": derivation.options.by_statement,
+        "numbered": bool({"forward", "table"} & sections(derivation.options)),
+        "has_arrays": False,
         "gradient_kind": derivation.sheet.kind == "gradient",
         "active": bool(reverse),
         "steps": len(derivation.forward),
@@ -158,51 +216,18 @@ def _shared(derivation: Derivation, notation: LatexNotation) -> dict[str, Any]:
     output = notation.names[derivation.output]
     named = sheet.formula.statements[-1].name is None
     return _flags(derivation) | {
-        "definitions": _definitions(derivation, notation),
+        "definitions": definitions(derivation, notation),
         "output": output,
         "output_bar": notation.names.get(derivation.bars.get(derivation.output, ""), output),
         "bare": named,
         "variables": [given(name) for name in derivation.wanted],
+        "bare_variables": [(notation.names[name] if derivation.trace else given(name)) for name in derivation.wanted],
         "held": [given(name) for name in derivation.held],
         "check_rows": [
             _check_row(notation, row.name, row.reverse, row.difference, row.relative) for row in derivation.check
         ],
         "worst": _worst(derivation),
     }
-
-
-def _definitions(derivation: Derivation, notation: LatexNotation) -> list[str]:
-    """What the less usual functions are, for those that the derivation shows."""
-    shown = {
-        part.op for equation in derivation.forward for part in walk_terms(equation.terms) if isinstance(part, Call)
-    }
-    shown |= {part.op for row in derivation.local_rows for part in walk_terms((row.term,)) if isinstance(part, Call)}
-    u, v = Name("u"), Name("v")
-    printer = replace(notation.local, names={"u": "u", "v": "v"})
-    operands = {"polygamma": (Number(1.0), u), "xlogy": (u, v), "atan2": (u, v)}
-    return [
-        f"{printer(Call(op, operands.get(op, (u,))))} {meaning}" for op, meaning in _DEFINITIONS.items() if op in shown
-    ]
-
-
-def walk_terms(terms: tuple[Term, ...]) -> Iterator[Expr]:
-    """Every node of every expression of some terms."""
-    for term in terms:
-        if term.expr is not None:
-            yield from walk(term.expr)
-
-
-_DEFINITIONS = {
-    "sigmoid": "= 1 / (1 + e^{-u})",
-    "softplus": r"= \log(1 + e^{u})",
-    "relu": r"= \max(u, 0)",
-    "silu": "= u / (1 + e^{-u})",
-    "gelu": r"= \frac{u}{2} \operatorname{erfc}(-u / \sqrt{2})",
-    "xlogy": r"= u \log(v)",
-    "digamma": r"= \Gamma'(u) / \Gamma(u)",
-    "polygamma": r"= \psi'(u), \text{ the derivative of } \psi = \Gamma' / \Gamma",
-    "atan2": r"= \text{the angle of the point } (v, u)",
-}
 
 
 def _valued(notation: LatexNotation, figure: Figure) -> str:
@@ -218,7 +243,10 @@ def _check_row(
 ) -> tuple[str, ...]:
     return (
         notation.names[name],
-        *(notation.number(Figure(value, False, CHECK_DIGITS)) for value in (reverse, difference)),
+        *(
+            notation.number(Figure(value, False, min(CHECK_DIGITS, notation.derivation.options.digits)))
+            for value in (reverse, difference)
+        ),
         _small(relative),
     )
 
@@ -232,9 +260,11 @@ def _small(relative: float) -> str:
 
 
 def _worst(derivation: Derivation) -> str:
+    """`below $10^{-6}$`."""
     errors = [row.relative for row in derivation.check]
-    finite = all(error == error for error in errors)
-    return _small(max(errors)) if errors and finite else ""
+    if not errors or any(error != error for error in errors):
+        return ""
+    return f"${_small(max(errors))}$".replace("$< ", "below $")
 
 
 def _defined(derivation: Derivation, notation: LatexNotation) -> tuple[list[str], list[Equation]]:
@@ -278,24 +308,14 @@ def _latex_tables(derivation: Derivation, notation: LatexNotation) -> dict[str, 
         tags = [] if row.tag == before else [f"({row.tag})"]
         numbers = [""] * (len(cells) - 1) + [_shown(notation, row.figure)]
         for tag, name, cell, number in itertools.zip_longest(tags, gate, cells, numbers, fillvalue=""):
-            columns = [tag, name, _tall(cell)] + (
+            columns = [tag, name, tall(cell)] + (
                 [f"${number}$" if number else ""] if derivation.trace is not None else []
             )
             if rows and not tag:
                 rows[-1] += "*"  # no page ends inside a step
             rows.append(" & ".join(columns) + r" \\")
         before = row.tag
-    return {"local_rows": rows, "local_chunks": [rows[k : k + _ROWS] for k in range(0, len(rows), _ROWS)]}
-
-
-def _tall(cell: str) -> str:
-    """A cell of a table, with air above and below where it is higher than a line."""
-    if not cell:
-        return ""
-    shown = rf"$\displaystyle {cell}$"
-    if not any(mark in cell for mark in (r"\frac", r"\begin", r"\sqrt")):
-        return shown
-    return rf"\raisebox{{0pt}}[\dimexpr\height+3pt\relax][\dimexpr\depth+3pt\relax]{{{shown}}}"
+    return {"local_rows": rows, "local_chunks": chunked(rows) if rows else []}
 
 
 def _cells(notation: LatexNotation, equation: Equation) -> tuple[str, str, str]:

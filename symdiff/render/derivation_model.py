@@ -15,7 +15,10 @@ from functools import cached_property
 
 from symdiff.expr import ONE_NUMBER, ZERO_NUMBER, Call, Expr, Name, Number, is_constant, walk
 from symdiff.ops import TABLE
+from symdiff.render.array_people import textbook
 from symdiff.render.context import Sheet
+from symdiff.render.derivation_levels import shown_tape
+from symdiff.render.derivation_options import FULL, Options
 from symdiff.render.figures import Exactness, Figure
 from symdiff.tape import ADJOINT, SEED, SHARED, Step
 from symdiff.trace import Trace
@@ -91,12 +94,20 @@ class CheckRow:
 class Derivation:
     """Everything that stands in a derivation, in order."""
 
-    def __init__(self, sheet: Sheet, trace: Trace | None, check: Mapping[str, tuple[float, float]] | None) -> None:
-        self.sheet, self.trace, self.tape = sheet, trace, sheet.people
-        self.exact = None if trace is None else Exactness(trace)
+    def __init__(
+        self,
+        sheet: Sheet,
+        trace: Trace | None,
+        check: Mapping[str, tuple[float, float]] | None,
+        options: Options = FULL,
+    ) -> None:
+        self.sheet, self.trace, self.options = sheet, trace, options
+        self.tape = shown_tape(sheet, options)
+        self.exact = None if trace is None else Exactness(trace, options.digits)
         self.check = [CheckRow(name, *pair) for name, pair in (check or {}).items()] if trace else []
         value = self.tape.value
         self.primal, self.backward = self.tape.primal, self.tape.reverse  # each walks the tape, so once
+        self._steps = {step.name: step for step in self.primal}
         self.output = value.id if isinstance(value, Name) else self.primal[-1].name
         self.bars = dict(self.tape.bars)
         self.variables = {bar: name for name, bar in self.bars.items()}
@@ -114,7 +125,7 @@ class Derivation:
     def forward(self) -> list[Equation]:
         """The forward sweep."""
         return [
-            Equation(step.label, step.name, (Term(step.expr),), self._value(Name(step.name))) for step in self.primal
+            Equation(step.label, step.name, (Term(step.expr),), self.value(Name(step.name))) for step in self.primal
         ]
 
     @cached_property
@@ -134,7 +145,7 @@ class Derivation:
             sends = self.sends.get(primal.name, [])
             for step, masks in zip(sends, self._sides(primal, len(sends)), strict=True):
                 assert step.local is not None and step.receiver is not None
-                term = Term(None if masks else step.local, None, masks)
+                term = Term(None if masks else textbook(step.local, self._steps), None, masks)
                 rows.append(
                     LocalRow(
                         primal.label, self._gate(primal), primal.name, step.receiver, term, self._local(step, masks)
@@ -178,7 +189,7 @@ class Derivation:
             if step.role == SEED:
                 found.append(Equation("", step.name, (Term(step.expr),), (), role=SEED))
             elif step.role == SHARED:
-                found.append(Equation("", step.name, (self.term(step),), self._value(Name(step.name)), role=SHARED))
+                found.append(Equation("", step.name, (self.term(step),), self.value(Name(step.name)), role=SHARED))
             else:
                 sign = "=" if step.into is None else "<-"
                 found.append(
@@ -206,18 +217,27 @@ class Derivation:
             more = 0
             if isinstance(expr, Name):
                 terms, more = self._shortened(made.get(self.bars.get(name, ""), []))
-            found.append(Equation("", name, terms, self._value(expr), more=more, role="gradient"))
+            found.append(Equation("", name, terms, self.value(expr), more=more, role="gradient"))
         return found
+
+    def adjoint_of(self, bar: str) -> Equation:
+        """All that an adjoint consists of, in one equation."""
+        made = [step for step in self.backward if step.target == bar]
+        if [step.role for step in made] == [SEED]:
+            return Equation("", bar, (Term(made[0].expr),), role=SEED)
+        terms, more = self._shortened([step for step in made if step.role == ADJOINT])
+        return Equation("", bar, terms, more=more, role="sum")
 
     def contribution(self, step: Step) -> Term:
         """`upstream * local`, unfolded."""
         masks, _ = self._masks(step.expr)
         assert step.of is not None
-        return Term(step.local, self.bars[step.of], masks)
+        local = None if step.local is None else textbook(step.local, self._steps)
+        return Term(local, self.bars[step.of], masks)
 
     def term(self, step: Step) -> Term:
         """The same as one expression, as people write a product."""
-        masks, inside = self._masks(step.expr)
+        masks, inside = self._masks(textbook(step.expr, self._steps))
         return Term(None if step.role == SHARED and masks else inside, None, masks)
 
     def _masks(self, expr: Expr) -> tuple[tuple[Mask, ...], Expr]:
@@ -240,7 +260,7 @@ class Derivation:
         return {Name(step.name) for step in self.backward if step.role == SHARED}
 
     def _sum(self, bar: str, made: list[Step]) -> Equation:
-        links = self._value(Name(bar))
+        links = self.value(Name(bar))
         if self.exact is not None and len(made) <= MOST_ADDED:
             figures = tuple(self.exact.figure(Name(step.name)) for step in made)
             links = (Link(figures, all(f.exact for f in figures), "add"), *links)
@@ -252,7 +272,8 @@ class Derivation:
         shown = made if len(made) <= MOST_TERMS else [*made[:3], made[-1]]
         return tuple(self.term(step) for step in shown), len(made) - len(shown)
 
-    def _value(self, expr: Expr) -> tuple[Link, ...]:
+    def value(self, expr: Expr) -> tuple[Link, ...]:
+        """The number of an expression, where there are numbers."""
         if self.exact is None:
             return ()
         figure = self.exact.figure(expr)
@@ -260,7 +281,7 @@ class Derivation:
 
     def _product(self, step: Step) -> tuple[Link, ...]:
         """The two numbers, then their product."""
-        links = self._value(Name(step.name))
+        links = self.value(Name(step.name))
         if self.exact is None or self.trace is None or step.local is None or step.of is None:
             return links
         masks, _ = self._masks(step.expr)

@@ -30,21 +30,23 @@ _DELIMITERS = {
 
 @cache
 def environment(language: str) -> Environment:
-    """The environment for `python`, `c`, `latex`, `markdown` or `text`; LaTeX has delimiters without braces."""
+    """The environment for the templates of one folder: HTML and SVG are escaped, LaTeX and Typst have other marks."""
     return Environment(
         loader=FileSystemLoader(template_root() / language),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
-        **(_DELIMITERS if language == "latex" else {}),  # type: ignore[arg-type]  # all are strings
+        autoescape=language in ("html", "svg"),
+        **(_DELIMITERS if language in ("latex", "tikz", "typst") else {}),  # type: ignore[arg-type]  # all are strings
     )
 
 
 def render(language: str, template: str, **context: object) -> str:
     """The template filled in; always ASCII, always ends in one newline."""
     text = environment(language).get_template(template).render(**context)
+    if language == "svg":
+        text = text.encode("ascii", "xmlcharrefreplace").decode()
     if not text.isascii():
         text.encode("ascii")  # raises, and names the character
     if text[-1:] == "\n" and text[-2:] != "\n\n":  # a text of many megabytes is not copied

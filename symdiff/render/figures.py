@@ -1,4 +1,5 @@
-"""Numbers for people: eight significant digits, and whether what is shown is the number itself or a rounded one.
+"""Numbers for people: eight significant digits where no other number of them is asked for, and whether what is shown is
+the number itself or a rounded one.
 
 `=` is claimed only where it is proved: a step of exact operands is worked out once more in fractions, and the equals
 sign stands where the decimal shown is that fraction. Everything else, and everything that went through rounding, gets
@@ -41,17 +42,20 @@ def decimal(value: float, exact: bool, digits: int = DIGITS) -> tuple[str, int]:
     mantissa, power = f"{value:.{digits - 1}e}".split("e")
     exponent = int(power)
     if exact:
-        return _trimmed(value, mantissa, exponent)
+        return _trimmed(value, mantissa, exponent, digits)
     if -4 <= exponent < digits and value != 0:
         return f"{value:.{digits - 1 - exponent}f}", 0
     return ("0", 0) if value == 0 else (mantissa, exponent)
 
 
-def _trimmed(value: float, mantissa: str, exponent: int) -> tuple[str, int]:
+def _trimmed(value: float, mantissa: str, exponent: int, digits: int) -> tuple[str, int]:
     if value == 0:
         return "0", 0
-    if -4 <= exponent <= DIGITS:
-        text = f"{value:.{max(DIGITS - 1 - exponent, 0)}f}"
+    shortest = repr(value)  # of 0.1, whose first 17 digits are another number
+    if "e" not in shortest and sum(c.isdigit() for c in shortest.lstrip("-0.")) <= digits:
+        return shortest.removesuffix(".0"), 0
+    if -4 <= exponent <= digits:
+        text = f"{value:.{max(digits - 1 - exponent, 0)}f}"
         return (text.rstrip("0").rstrip(".") if "." in text else text), 0
     return mantissa.rstrip("0").rstrip("."), exponent
 
@@ -73,8 +77,8 @@ def literal(value: float) -> tuple[str, int]:
 class Exactness:
     """Which values of a trace are known as fractions."""
 
-    def __init__(self, trace: Trace) -> None:
-        self._trace = trace
+    def __init__(self, trace: Trace, digits: int = DIGITS) -> None:
+        self._trace, self._digits = trace, digits
         self._known: dict[str, Fraction | None] = {name: _typed(value) for name, value in trace.at.items()}
         for step in trace.tape.steps:
             self._add(step)
@@ -107,17 +111,17 @@ class Exactness:
     def figure(self, expr: Expr) -> Figure:
         """The value of `expr` at the point."""
         value = self._trace.value_of(expr)
-        return Figure(value, is_exact(value, self.fraction(expr)))
+        return Figure(value, is_exact(value, self.fraction(expr), self._digits), self._digits)
 
     def _holds(self, condition: Expr) -> bool:
         return bool(self._trace.value_of(condition))
 
 
-def is_exact(value: float, fraction: Fraction | None) -> bool:
+def is_exact(value: float, fraction: Fraction | None, digits: int = DIGITS) -> bool:
     """True where the decimal that would be shown is the fraction itself."""
     if fraction is None or not math.isfinite(value):
         return False
-    text, power = decimal(value, True)
+    text, power = decimal(value, True, digits)
     return Fraction(text) * Fraction(10) ** power == fraction
 
 

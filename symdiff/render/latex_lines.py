@@ -17,7 +17,7 @@ from symdiff.render.mathematics import MathPrinter
 
 TEXT_WIDTH = 455.0  # pt; what templates/latex/derivation.tex.j2 sets
 TAG_WIDTH = 40.0
-_TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[{}_^]|.", re.DOTALL)
+_TOKEN = re.compile(r"\\[A-Za-z]+|\\\\\*?(?:\[[0-9.]+pt\])?|\\.|[{}_^]|.", re.DOTALL)
 _WIDE = {
     r"\quad": 11.0,
     r"\qquad": 22.0,
@@ -97,7 +97,7 @@ def _measure(tokens: list[str], at: int, group: bool) -> tuple[float, int]:
         elif token == r"\end":
             _, at = _argument(tokens, at)
             break
-        elif token == r"\\":
+        elif token.startswith(r"\\"):
             total, row = max(total, row), 0.0
         else:
             row += _letter(token)

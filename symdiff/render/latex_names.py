@@ -99,6 +99,12 @@ def _escaped(name: str) -> str:
 
 
 def typewriter(name: str) -> str:
-    r"""A name of any length in typewriter letters, with places where a line may end."""
-    pieces = [_escaped(name[k : k + 8]) for k in range(0, len(name), 8)]
-    return r"\texttt{" + r"\allowbreak{}".join(pieces) + "}"
+    r"""A name of any length in typewriter letters; one that is long for a line may be broken behind an underscore, and
+    where it has none for long, behind every eighth letter.
+    """
+    if len(name) <= LONGEST:
+        return rf"\texttt{{{_escaped(name)}}}"
+    words = [word for word in re.split(r"(?<=_)(?!_|$)", name) if word]
+    pieces = [word[k : k + 8] if len(word) > LONGEST else word for word in words
+              for k in range(0, len(word) if len(word) > LONGEST else 1, 8)]  # fmt: skip
+    return r"\texttt{" + r"\allowbreak{}".join(map(_escaped, pieces)) + "}"

@@ -84,6 +84,11 @@ class LatexNotation:
             found.append(("= " if exact else r"\approx ") + text)
         return found
 
+    def valued(self, figure: Figure) -> str:
+        r"""`= 6`, `\approx 0.28366219`."""
+        exact = figure.exact or figure.value != figure.value
+        return ("= " if exact else r"\approx ") + self.number(figure)
+
     def masks(self, term: Term) -> str:
         """Indicators in front of a product."""
         shown = [

@@ -1,29 +1,72 @@
-"""LaTeX -> PDF through pdflatex, in a private folder, without a shell, the same bytes on every run."""
+"""LaTeX -> PDF in a private folder, without a shell or a network, the same bytes on every run.
+
+Two engines: TeX, where pdflatex is found, and Typst, a Python package that needs nothing else. Typst sets the same
+words and formulas (typst.py reads them off the LaTeX) in the same family of fonts.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Literal
 
-from symdiff.errors import BuildError
+from symdiff.errors import BuildError, UnsupportedError, quoted
+from symdiff.render.typst import typst_source
+
+Engine = Literal["auto", "tex", "typst"]
+ENGINES = ("auto", "tex", "typst")
 
 TIMEOUT = 60.0  # seconds for one run
 _PASSES = 4  # longtable settles its column widths in two or three
-_ADVICE = (
-    "no pdflatex found; install TeX Live (Debian, Ubuntu: apt-get install texlive-latex-recommended lmodern), "
-    "or take the LaTeX source, which needs nothing: --format tex"
-)
+_TYPST_ADVICE = "python -m pip install 'symdiff-codegen[pdf]' (Typst, one package, nothing else needed)"
+_TEX_ADVICE = "TeX Live (Debian, Ubuntu: apt-get install texlive-latex-recommended lmodern)"
+_WITHOUT = "; or take the LaTeX source, which needs nothing: --format tex"
 
 
-def pdf(tex: str) -> bytes:
-    """The document as PDF. Raises BuildError without pdflatex, or with the log's lines where it refuses the text."""
-    program = shutil.which("pdflatex")
-    if program is None:
-        raise BuildError(_ADVICE)
+def pdf(tex: str, engine: Engine = "auto") -> bytes:
+    """The document as PDF: by TeX where there is pdflatex, else by Typst; or by the engine that is named.
+
+    Raises BuildError where the engine is missing, or with its message where it refuses the text, and UnsupportedError
+    for an engine that there is not.
+    """
+    if engine not in ENGINES:
+        raise UnsupportedError(f"no PDF engine {quoted(str(engine))}; there are {', '.join(ENGINES)}")
+    program = shutil.which("pdflatex") if engine != "typst" else None
+    if program is not None:
+        return _by_tex(tex, program)
+    if engine == "tex":
+        raise BuildError(f"no pdflatex found; install {_TEX_ADVICE}{_WITHOUT}")
+    if importlib.util.find_spec("typst") is not None:
+        return _by_typst(tex)
+    if engine == "typst":
+        raise BuildError(f"the Python package typst is not installed: {_TYPST_ADVICE}{_WITHOUT}")
+    raise BuildError(
+        f"a PDF needs pdflatex or the Python package typst, and neither was found: {_TYPST_ADVICE}, "
+        f"or install {_TEX_ADVICE}{_WITHOUT}"
+    )
+
+
+def _by_typst(tex: str) -> bytes:
+    """Typst sees one file in a folder of its own, and the fonts that it carries."""
+    import typst
+
+    with tempfile.TemporaryDirectory(prefix="symdiff-typst-") as folder:
+        source = Path(folder) / "derivation.typ"
+        source.write_text(typst_source(tex), encoding="ascii", newline="\n")
+        try:
+            made = typst.compile(str(source), root=folder, ignore_system_fonts=True, format="pdf")
+        except RuntimeError as error:  # what typst's own error is derived from
+            raise BuildError(f"Typst refused the document: {error}") from None
+    assert isinstance(made, bytes)
+    return made
+
+
+def _by_tex(tex: str, program: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="symdiff-tex-") as folder:
         place = Path(folder)
         (place / "derivation.tex").write_text(tex, encoding="ascii", newline="\n")

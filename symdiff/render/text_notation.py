@@ -182,7 +182,10 @@ class TextNotation:
         """The finite-difference table; long names stand on a line of their own."""
         lines = []
         for row in self.derivation.check:
-            numbers = [self.figure(Figure(value, False, CHECK_DIGITS)) for value in (row.reverse, row.difference)]
+            numbers = [
+                self.figure(Figure(value, False, min(CHECK_DIGITS, self.derivation.options.digits)))
+                for value in (row.reverse, row.difference)
+            ]
             start = f"{row.name:<16}" if len(row.name) <= 16 else ""
             if not start:
                 lines += filled(row.name, 2, 2)

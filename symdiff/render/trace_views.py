@@ -6,11 +6,14 @@ from typing import Any
 
 from symdiff.formula import FormulaData
 from symdiff.render import trace_text
+from symdiff.render.notebook import Page, Shown, trace_page
 from symdiff.trace import State, Trace
 
 
-class TraceView:
-    """A trace: print it, ask for the state `before` a step, or take it as plain lists with `json`."""
+class TraceView(Shown):
+    """A trace: print it, ask for the state `before` a step, or take it as plain lists with `json`. A notebook shows its
+    table.
+    """
 
     def __init__(self, numbers: Trace, data: FormulaData) -> None:
         self.numbers, self._data = numbers, data
@@ -37,6 +40,15 @@ class TraceView:
     def __str__(self) -> str:
         return trace_text.trace_text(self.numbers)
 
+    def __repr__(self) -> str:
+        return f"<symdiff trace of {len(self.numbers.nodes)} steps>"
+
+    def _page(self) -> Page:
+        return trace_page(self.numbers, self._data)
+
+    def _plain(self) -> str:
+        return str(self)
+
 
 class StateView:
     """The state before one reverse step: `adjoints` so far by variable, and `pending` contributions as text."""
@@ -56,6 +68,13 @@ class StateView:
 
     def __str__(self) -> str:
         return trace_text.state_text(self.numbers, self.state)
+
+    def __repr__(self) -> str:
+        return f"<symdiff state before {self.name}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows: the table."""
+        printer.text(repr(self) if cycle else str(self).rstrip("\n"))
 
 
 __all__ = ["StateView", "TraceView"]

@@ -109,13 +109,13 @@ class UpdatePage:
 
     # -- lines --------------------------------------------------------------------------------------------------------
 
-    def context(self, number: int, escape: Callable[[str], str]) -> dict[str, Any]:
+    def context(self, escape: Callable[[str], str]) -> dict[str, Any]:
         """What the template gets."""
         model, update = self.model, self.model.update
         states = [self.names[old] for each in update.parameters[:1] for old, _ in each.states]
         own = [line for each in update.parameters for line in each.lines]
         chunks = [own[k : k + _MOST_LINES] for k in range(0, len(own), _MOST_LINES)]
-        return model.context(number) | {
+        return model.context() | {
             "name": escape(model.rule.name),
             "source": escape(model.rule.source),
             "settings": [(self.names[name], signed(*literal(value))[0]) for name, _, value in update.settings],
@@ -154,7 +154,7 @@ class UpdatePage:
         if figures is None:
             return ""
         exact = figures.exact(Name(line.name))
-        shown = latex_array(figures.value(Name(line.name)), exact, room - 20)
+        shown = latex_array(figures.value(Name(line.name)), exact, room - 20, digits=figures.digits)
         return f"= {shown}" if exact else rf"\approx {shown}"
 
     def _flat_number(self, line: Line) -> str:
@@ -162,7 +162,9 @@ class UpdatePage:
         if figures is None:
             return ""
         exact = figures.exact(Name(line.name))
-        shown = flat_array(figures.value(Name(line.name)), latex_number(exact)).replace("...", r"\ldots")
+        shown = flat_array(figures.value(Name(line.name)), latex_number(exact), figures.digits).replace(
+            "...", r"\ldots"
+        )
         return (r"\quad = " if exact else r"\quad \approx ") + shown
 
     def _with_gradient(self) -> list[str]:

@@ -17,6 +17,7 @@ from symdiff.expr import Call, Expr, Name, Number, names
 from symdiff.formula import Group, Input
 from symdiff.render.array_figures import ArrayFigures
 from symdiff.render.context import Sheet
+from symdiff.render.figures import DIGITS
 from symdiff.rule import Line, ParameterUpdate, Update
 from symdiff.shapes import size_value
 from symdiff.tape import Step
@@ -26,11 +27,11 @@ from symdiff.trace import Trace
 class UpdateModel:
     """What the section says; `update` is None for a sheet without a rule, and then there is no section."""
 
-    def __init__(self, sheet: Sheet, update: Update, trace: Trace | None) -> None:
+    def __init__(self, sheet: Sheet, update: Update, trace: Trace | None, digits: int = DIGITS) -> None:
         self.sheet, self.update, self.trace = sheet, update, trace
         self.rule = update.rule
         self.has_arrays = any(each.shape for each in update.parameters)
-        self.figures = None if trace is None else ArrayFigures(_first_update(sheet, update, trace))
+        self.figures = None if trace is None else ArrayFigures(_first_update(sheet, update, trace), digits)
 
     @cached_property
     def bar_line(self) -> int | None:
@@ -46,10 +47,9 @@ class UpdateModel:
         common: list[tuple[ParameterUpdate | None, Line]] = [(None, line) for line in self.update.common]
         return common + [(each, line) for each in self.update.parameters for line in each.lines]
 
-    def context(self, number: int) -> dict[str, Any]:
-        """What every notation needs: the section's number and which sentences there are."""
+    def context(self) -> dict[str, Any]:
+        """What every notation needs: which sentences there are."""
         return {
-            "number": number,
             "numbers": self.figures is not None,
             "name": self.rule.name,
             "source": self.rule.source,

@@ -13,10 +13,10 @@ from symdiff.render.update_model import UpdateModel
 from symdiff.rule import Line
 
 
-def update_text(model: UpdateModel, number: int, put_in: Callable[[str], str | None]) -> dict[str, Any]:
+def update_text(model: UpdateModel, put_in: Callable[[str], str | None]) -> dict[str, Any]:
     """Ready-made lines for the template; `put_in` gives a variable's derivative where that is short."""
     update = model.update
-    title = f"{number}. Update rule: {model.rule.name}" + (f" ({model.rule.source})" if model.rule.source else "")
+    title = f"Update rule: {model.rule.name}" + (f" ({model.rule.source})" if model.rule.source else "")
     said = "One update makes new values out of the variables and their adjoints"
     said += "; each line holds for every element." if model.has_arrays else "."
     if model.rule.states:
@@ -26,8 +26,8 @@ def update_text(model: UpdateModel, number: int, put_in: Callable[[str], str | N
         said += f" {update.count} is the number of the update, from 1."
     if model.figures is not None:
         said += " The numbers are those of the first update."
-    return model.context(number) | {
-        "title": filled(title, 3, 0),
+    return model.context() | {
+        "title": title,
         "said": filled(said),
         "settings": [row for name, _, value in update.settings for row in filled(f"{name} = {_plain(value)}", 4, 2)],
         "lines": [row for _, line in model.lines for row in _rows(model, line)],
@@ -44,7 +44,7 @@ def _rows(model: UpdateModel, line: Line) -> list[str]:
     body, number = f"  {line.name} = {TEXT(line.expr)}", ""
     if model.figures is not None:
         exact = model.figures.exact(Name(line.name))
-        shown = flat_array(model.figures.value(Name(line.name)), text_number(exact))
+        shown = flat_array(model.figures.value(Name(line.name)), text_number(exact), model.figures.digits)
         number = ("= " if exact else "~ ") + shown
     one = f"{body}  {number}".rstrip()
     if len(one) <= WIDTH:

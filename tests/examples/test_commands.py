@@ -124,7 +124,8 @@ def test_the_list_has_every_program_and_every_formula(capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     named = [line.split()[0] for line in lines if line.startswith("  ")]
     programs = sorted(file.stem for file in Path(_show.__file__).parent.glob("[a-z]*.py"))
-    assert named == [*programs, *examples.names()]
+    notebooks = sorted(str(file) for file in Path(_show.__file__).parent.glob("*.ipynb"))
+    assert named == [*programs, *notebooks, *examples.names()] and notebooks
     assert all(len(line.split()) > 3 for line in lines if line.startswith("  "))
 
 

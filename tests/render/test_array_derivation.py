@@ -56,6 +56,10 @@ I1 = W1.T @ x + b1; O1 = sigmoid(I1); I2 = W2.T @ O1 + b2; O2 = sigmoid(I2); E =
 LONG = "a_name_that_goes_on_" * 5
 FORMULAS = {
     "a": SYSTEM_A,
+    "a small": SYSTEM_A.replace("const(d)", "const(3)")
+    .replace("(m, d)", "(4, 3)")
+    .replace("(q, m)", "(2, 4)")
+    .replace("const(q)", "const(2)"),
     "c": SYSTEM_C,
     "d": SYSTEM_D,
     "rows": SYSTEM_D_ROWS,
@@ -669,3 +673,16 @@ def test_fragment_needs_amsmath_alone(key: str, tmp_path: Path) -> None:
     head = "\\documentclass[11pt,a4paper]{article}\\usepackage[margin=25mm]{geometry}\\usepackage{amsmath}\n"
     head += "\\begin{document}\n"
     assert not _too_wide(_log(head + texts(key)["fragment"] + "\\end{document}\n", tmp_path))
+
+
+def test_every_step_is_there_element_by_element() -> None:
+    """As a whole where its elements have no short formula or do not fit, so that no symbol comes from nowhere."""
+    for kind in ("latex", "markdown"):
+        made = texts("a small")[kind]
+        part = made[made.index("Element by element") :]
+        assert r"\end{pmatrix} = \phi(z)" in part
+        assert r"v_{6} &= \lVert W_{1} \rVert_{\mathrm{F}}^{2}" in part
+        assert r"\end{pmatrix} = \bar{h} \odot \phi'(z)" in part
+        assert r"\end{pmatrix} \leftarrow" not in part  # a share is no whole adjoint
+        assert part.count(r"\frac{\partial J}{\partial W_{") == 2
+    assert "h = phi(z)" in texts("a small")["text"].split("Element by element")[1]

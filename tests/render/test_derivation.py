@@ -359,7 +359,7 @@ def test_pdf_reads_no_foreign_files(tmp_path: Path) -> None:
 def test_pdf_without_tex(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(BuildError, match="--format tex"):
-        pdf("")
+        pdf("", "tex")
 
 
 # -- what the op table's numbers are called, brackets, and long formulas --

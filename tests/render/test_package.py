@@ -91,7 +91,9 @@ def library_of(folder: Path) -> Path:
 
 def test_the_files(folder: Path) -> None:
     names = {path.relative_to(folder / "graph").as_posix() for path in (folder / "graph").rglob("*") if path.is_file()}
-    modules = "__init__ array_engines array_kernel arrays blas compiler engines kernel library sizes spec".split()
+    modules = (
+        "__init__ array_engines array_kernel arrays blas compiler engines kernel kernel_page library sizes spec".split()
+    )
     runtime = {f"_runtime/{name}.py" for name in [*modules, "workspace"]}
     own = {"graph.sd", "graph.c", "graph.h", "graph.tex", "graph.md", "graph_numpy.py", "check_graph.py"}
     assert names == {"README.md", "__init__.py", "build.py"} | own | runtime

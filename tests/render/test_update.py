@@ -338,7 +338,7 @@ def test_the_network_of_system_a_with_its_gradient_put_in() -> None:
     assert r"W_{2}^{\mathrm{new}} &= W_{2} - \eta \, \bar{W}_{2}" in latex
     gradient = r"\left(\lambda \, W_{2} + \frac{\partial J}{\partial o} \, h^{\top}\right)"
     assert rf"W_{{2}}^{{\mathrm{{new}}}} &= W_{{2}} - \eta \, {gradient}" in latex
-    assert rf"$$W_{{2}}^{{\mathrm{{new}}}} = W_{{2}} - \eta \, {gradient}$$" in markdown
+    assert rf"W_{{2}}^{{\mathrm{{new}}}} = W_{{2}} - \eta \, {gradient}" in markdown
     assert "  W2_new = W2 - eta*(lam*W2 + outer(dJ/do, h))\n" in text
 
 
@@ -350,6 +350,7 @@ def test_a_short_gradient_of_numbers_is_put_in() -> None:
 a^{\mathrm{new}} &= a - \eta \, b \\[2pt]
 b^{\mathrm{new}} &= b - \eta \, (a + 2 b)
 \end{align*}
+
 \endgroup
 """
     )

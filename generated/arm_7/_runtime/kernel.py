@@ -34,6 +34,7 @@ from .arrays import (
     rounded,
 )
 from .engines import CEngine, NumpyEngine
+from .kernel_page import KernelPage
 from .spec import KernelError, KernelShapeError, KernelSpec
 
 __all__ = ["CEngine", "Engine", "Kernel", "KernelError", "KernelShapeError", "KernelSpec", "NumpyEngine", "RawCall"]
@@ -70,7 +71,7 @@ class RawCall(partial[int]):
     _inputs: tuple[Array, ...]  # the C side holds bare addresses: this keeps the memory alive
 
 
-class Kernel:
+class Kernel(KernelPage):
     """A compiled or NumPy function of named real inputs: `value, grads = kernel(x, y=2.0)`.
 
     All arguments numbers (or 0-d arrays): Python floats come back. Otherwise the arguments broadcast as in NumPy and

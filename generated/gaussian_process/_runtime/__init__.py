@@ -6,8 +6,8 @@ copies, side by side under these names: `MODULES` always, `GROUPS` for traced fu
 """
 
 MODULES = (
-    "array_engines", "array_kernel", "arrays", "blas", "compiler", "engines", "kernel", "library", "sizes", "spec",
-    "workspace",
+    "array_engines", "array_kernel", "arrays", "blas", "compiler", "engines", "kernel", "kernel_page", "library",
+    "sizes", "spec", "workspace",
 )  # fmt: skip
 GROUPS = ("group_kernel",)
 TRAINING = (
