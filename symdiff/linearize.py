@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from symdiff.errors import DomainError, ShapeError, UnsupportedError
 from symdiff.expr import Call, Expr, Name, Number, Span, bottom_up, is_constant, substitute, walk
-from symdiff.formula import FormulaData, inline
+from symdiff.formula_data import FormulaData, inline
 from symdiff.ops import ARRAYS, COMPARE_OPS, TABLE
 from symdiff.ops.evaluate import constant_value
 from symdiff.ops.infer import call_shape, shape_of

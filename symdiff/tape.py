@@ -28,7 +28,7 @@ from functools import cached_property
 
 from symdiff.einstein import familiar
 from symdiff.expr import Call, Expr, Name, Span, is_constant, names
-from symdiff.formula import Input
+from symdiff.formula_data import Input
 from symdiff.ops import ARRAYS, COMPARE_OPS
 from symdiff.ops.infer import shape_of
 from symdiff.ops.structure import requirements

@@ -13,7 +13,7 @@ from typing import Any
 
 from symdiff.errors import ParseError, nearest, quoted
 from symdiff.expr import Call, Expr, Number
-from symdiff.formula import Abstract, Helper, Limits
+from symdiff.formula_data import Abstract, Helper, Limits
 from symdiff.frontend.sizes import FLATTEN, Sizes
 from symdiff.frontend.stream import shown, start_of
 from symdiff.frontend.tokens import NAME, NUMBER, Token

@@ -32,7 +32,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from symdiff.errors import nearest, quoted
 from symdiff.expr import Call, Name, walk
-from symdiff.formula import FormulaData, Helper, Limits, Statement
+from symdiff.formula_data import FormulaData, Helper, Limits, Statement
 from symdiff.frontend.declarations import Declarations, check_name
 from symdiff.frontend.stream import shown
 from symdiff.frontend.tokens import END, NAME, NEWLINE, Token, tokenize

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from symdiff.errors import ParseError, UnsupportedError, quoted
 from symdiff.expr import Expr, Span
-from symdiff.formula import Limits
+from symdiff.formula_data import Limits
 from symdiff.frontend.tokens import END, NAME, NEWLINE, NUMBER, OPERATOR, Token
 from symdiff.frontend.words import KEYWORDS, keyword_message
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from symdiff.errors import ParseError, quoted
-from symdiff.formula import Limits
+from symdiff.formula_data import Limits
 
 NUMBER, NAME, OPERATOR, NEWLINE, STRING, END = "number", "name", "operator", "newline", "string", "end"
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, is_constant
-from symdiff.ops import ARRAYS, COMPARE_OPS, TABLE, array_exact, helpers
+from symdiff.ops import ARRAYS, COMPARE_OPS, TABLE, helpers
 from symdiff.ops.array_core import contraction
 from symdiff.ops.core import OPERAND_NAMES, Spelling
 
@@ -91,13 +91,16 @@ def evaluate_mp(
     """
     import mpmath
 
+    from symdiff.ops import array_exact
+
     def leaf(part: Name | Number) -> Any:
         return values[part.id] if isinstance(part, Name) else mpmath.mpf(part.value)
 
     def node(call: Call, args: list[Any]) -> Any:
         entry = ARRAYS.get(call.op)
         if entry is not None:
-            value = (entry.exact or entry.numpy or _no_value)(entry.resolve(call.options, sizes or {}), *args)
+            own = getattr(array_exact, entry.exact) if entry.exact else entry.numpy or _no_value
+            value = own(entry.resolve(call.options, sizes or {}), *args)
             return array_exact.numbers(value)
         if any(isinstance(arg, np.ndarray) for arg in args):
             return np.frompyfunc(function(call.op), len(args), 1)(*args)

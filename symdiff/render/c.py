@@ -18,11 +18,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from symdiff.expr import Call, walk
-from symdiff.render.c_array import array_module
 from symdiff.render.c_chunks import chunked
 from symdiff.render.c_function import Function, Words, fused
 from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype, wanted_kinds
-from symdiff.render.c_train import rule_ops, training
 from symdiff.render.context import Sheet, left_out
 from symdiff.render.environment import render, template_root
 from symdiff.shapes import described
@@ -41,7 +39,9 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
 
     kinds: `value`, `gradient`, and `train`, which needs the gradient and a sheet with an update rule.
     """
-    if sheet.code.is_array:
+    if sheet.code.is_array:  # imported here, because it is large and formulas of numbers need none of it
+        from symdiff.render.c_array import array_module
+
         return array_module(sheet, kinds)
     wanted, trains = wanted_kinds(sheet, kinds)
     tapes = {"value": Tape(sheet.code.inputs, sheet.code.primal, sheet.code.outputs[:1]), "gradient": sheet.code}
@@ -65,7 +65,7 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "long": long,
         "heavy": heavy,
         "array": False,
-        "train": training(sheet) if trains else None,
+        "train": _training(sheet) if trains else None,
         "helpers": helpers,
         "sincos": any(made["pairs"] for made in contexts),
         "sincos_helper": helper("sincos", functions[-1].real, suffix, words),
@@ -76,6 +76,12 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     }
     source, header = render("c", "module.c.j2", **context), render("c", "module.h.j2", **context)
     return CSource(source, header, sheet.name, tuple(name + suffix for name in vector), statements, heavy)
+
+
+def _training(sheet: Sheet) -> dict[str, Any]:
+    from symdiff.render.c_train import training
+
+    return training(sheet)
 
 
 def _stack(contexts: list[dict[str, Any]], item: int, heavy: bool) -> str:
@@ -114,6 +120,8 @@ def _helpers(sheet: Sheet, tape: Tape, words: Words, trains: bool) -> list[str]:
     folder = template_root() / "c" / "helpers"
     ops = {part.op for step in tape.steps for part in walk(step.expr) if isinstance(part, Call)}
     if trains and sheet.update is not None:
+        from symdiff.render.c_train import rule_ops
+
         ops |= rule_ops(sheet.update.rule)
     used = sorted(op for op in ops if (folder / f"{op}.c.j2").is_file())
     if "polygamma" in used and "digamma" not in used:  # it calls digamma's, which sorts before it

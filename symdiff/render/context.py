@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.expr import Name, Number, walk
-from symdiff.formula import Default, FormulaData, Group, Input
+from symdiff.formula_data import Default, FormulaData, Group, Input
 from symdiff.ops.infer import shape_of
 from symdiff.render.counts import operations
 from symdiff.render.formula_text import formula_text as formula_text

@@ -32,7 +32,6 @@ from symdiff.shapes import described, shape_text, size_text
 _COPIED = "# Copied unchanged from symdiff/runtime/{name}; the same in every generated package. Do not edit.\n"
 _WIDTH = 80  # of a call shown as an example
 _CHECKED = 200  # variables, at most, that the self-check moves one at a time
-LONGEST_DERIVED = 2_000  # steps of the forward sweep; the derivation of a longer program is megabytes of text
 _GROUPS = ("group_kernel.py",)  # files of the runtime for traced functions, and for training
 _TRAINING = (
     "c_train.py",
@@ -271,4 +270,4 @@ def _runtime(without: frozenset[str]) -> dict[str, str]:
     }
 
 
-__all__ = ["LONGEST_DERIVED", "check_point", "package_files"]
+__all__ = ["check_point", "package_files"]

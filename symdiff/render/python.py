@@ -11,7 +11,6 @@ from symdiff.render.context import Sheet, first_contributions, identifiers, line
 from symdiff.render.environment import render
 from symdiff.render.names import PYTHON_RESERVED, mangled
 from symdiff.render.printer import Printer
-from symdiff.render.python_arrays import array_module
 from symdiff.render.python_groups import group_context, group_names
 from symdiff.render.python_helpers import helper_source
 from symdiff.render.python_parts import (
@@ -37,7 +36,11 @@ def python_module(sheet: Sheet) -> str:
     Raises UnsupportedError for a formula with an abstract function.
     """
     refuse_abstract(sheet.people)
-    return array_module(sheet) if sheet.people.is_array else _scalar_module(sheet)
+    if not sheet.people.is_array:
+        return _scalar_module(sheet)
+    from symdiff.render.python_arrays import array_module  # large, and formulas of numbers need none of it
+
+    return array_module(sheet)
 
 
 def _scalar_module(sheet: Sheet) -> str:

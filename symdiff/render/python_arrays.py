@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Iterable
 
 from symdiff.expr import Call, Expr, Name, names
-from symdiff.formula import Input
+from symdiff.formula_data import Input
 from symdiff.render.context import (
     Sheet,
     first_contributions,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from symdiff.formula import FormulaData
+from symdiff.formula_data import FormulaData
 from symdiff.render import trace_text
-from symdiff.render.notebook import Page, Shown, trace_page
+from symdiff.render.notebook import trace_page
+from symdiff.render.shown import Page, Shown
 from symdiff.trace import State, Trace
 
 

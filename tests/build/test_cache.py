@@ -244,7 +244,7 @@ def test_a_file_in_the_way(root: Path, what: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("where", ["mkdir", "mkdtemp", "write"])
 def test_a_root_that_cannot_be_written(root: Path, number: int, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real_mkdir, real_mkdtemp, real_write = Path.mkdir, cache.tempfile.mkdtemp, cache._write_own
+    real_mkdir, real_mkdtemp, real_write = Path.mkdir, cache.tempfile.mkdtemp, cache.write_own
 
     def refuse(path: object) -> None:
         if str(path).startswith(str(root)):

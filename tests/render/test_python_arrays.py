@@ -11,7 +11,7 @@ import pytest
 
 import symdiff
 from symdiff import UnsupportedError
-from symdiff.formula import FormulaData
+from symdiff.formula_data import FormulaData
 from symdiff.ops.evaluate import evaluate
 from symdiff.tape import Tape, check_tape
 
