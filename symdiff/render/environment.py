@@ -31,7 +31,7 @@ _DELIMITERS = {
 }
 
 
-# Where compiled templates are kept between processes, by language; nowhere by default. Rendering does not know the disk.
+# Where compiled templates are kept between processes, by language; nowhere by default: rendering knows no disk.
 _bytecode: Callable[[str], BytecodeCache | None] = lambda language: None  # noqa: E731  # it is replaced
 
 
