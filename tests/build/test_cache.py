@@ -255,7 +255,7 @@ def test_a_root_that_cannot_be_written(root: Path, number: int, where: str, monk
     elif where == "mkdtemp":
         monkeypatch.setattr(cache.tempfile, "mkdtemp", lambda **k: refuse(k.get("dir")) or real_mkdtemp(**k))
     else:
-        monkeypatch.setattr(cache, "_write_own", lambda path, data: refuse(path) or real_write(path, data))
+        monkeypatch.setattr(cache, "write_own", lambda path, data: refuse(path) or real_write(path, data))
     uses_private(root)
     assert not list(root.glob(".work-*"))
 
