@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeVar
 from symdiff import frontend
 from symdiff.adjoint import adjoint
 from symdiff.build import kernels
-from symdiff.build.machine import machine_facts
 from symdiff.build.package import package_directory, run_builder, write_package
+from symdiff.doctor import Diagnosis, diagnose
 from symdiff.errors import (
     BuildError,
     CheckpointError,
@@ -651,9 +651,9 @@ def build_package(folder: Path) -> str:
     return run_builder(folder)
 
 
-def doctor() -> list[tuple[str, str]]:
-    """What this machine gives, as pairs of a name and a fact."""
-    return [("symdiff", VERSION), *machine_facts()]
+def doctor() -> Diagnosis:
+    """What this machine gives to kernels, and what to install; never raises."""
+    return diagnose(VERSION)
 
 
 def _dtype(dtype: Any) -> DType:
