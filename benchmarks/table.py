@@ -93,7 +93,7 @@ def machine(packages: list[str]) -> dict[str, Any]:
     """What the numbers depend on. No host name, no path."""
     found = {"processor": _processor(), "logical processors": os.cpu_count(), "system": _system()}
     found |= {"compiler": _compiler(), "Python": platform.python_version()}
-    return found | {"packages": ", ".join(filter(None, map(_version, packages)))}
+    return found | {"packages": ", ".join(filter(None, map(_version, dict.fromkeys(packages))))}
 
 
 def _processor() -> str:
