@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.command import RESULTS, choose, command_line, publish
+from benchmarks.command import RESULTS, add_comparison, choose, command_line, compared, publish
 from benchmarks.formulas import CASES, Problem
 from benchmarks.peers import PEERS, Contestant, Limit, Task
 from benchmarks.table import Report, Row, machine
@@ -87,6 +87,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--formula", metavar="NAMES", help=f"of {','.join(CASES)}")
     parser.add_argument("--limit", type=Path, metavar="FILE", help="a runner of hand-written C outside the repository")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (the whole run: benchmarks/results)")
+    add_comparison(parser)
     options = parser.parse_args(arguments)
     choose(parser, options, only=[peer.name for peer in PEERS], formula=CASES)
     if min(options.points, options.rounds) < 1:
@@ -113,7 +114,7 @@ def run(options: argparse.Namespace, command: str) -> Report:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code: 1 if a contestant's results are wrong."""
+    """Exit code: 1 if a contestant's results are wrong, or symdiff got slower than in the run of --against."""
     options = parse(arguments)
     try:
         report = run(options, command_line(arguments))
@@ -122,4 +123,4 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     is_whole = not (options.only or options.formula)
     publish(report, "benchmarks", options.output or (RESULTS if is_whole else None))
-    return 0
+    return compared(report, options)
