@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.command import RESULTS, add_comparison, command_line, compared, publish
-from benchmarks.formulas import CASES, Problem
+from benchmarks.formulas import CASES, Problem, long_arm
 from benchmarks.scalars import error_of, reference
 from benchmarks.table import Row, digits, line, machine
 
 TOLERANCE = 1e-9
 IMPORTS = {"symdiff": "import symdiff", "numpy": "import numpy", "sympy": "import sympy"}
+LONG = "long text"
 KINDS = {
     "new": "text to the first gradient, nothing cached, s",
     "cached": "the same, kernel cached, s",
@@ -49,6 +50,9 @@ print(json.dumps([seconds, modules, {result}, tiny * 1.0 != 0]))
 _FORMULA = "kernel = symdiff.formula(case['text']).gradient().compile(backend='c')\nresult = kernel(*case['point'])"
 _PACKAGE = "from {name} import gradient as kernel\nresult = kernel(*case['point'])"
 _NUMBERS = "[result[0], *result[1]]"
+# What renders C is loaded when it is first needed, so a short formula goes before.
+_WARM = "import symdiff\nsymdiff.formula('x*sin(x)').gradient().source('c')\ntext = {text!r}"
+_SOURCE = "symdiff.formula(text).gradient().source('c')"
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,8 @@ class Report:
         lines += [line(["formula", *KINDS.values()]), line(["---", *["---:"] * len(KINDS)])]
         for name in dict.fromkeys(row.formula for row in self.rows if row.measure in KINDS):
             lines.append(line([self.titles[name], *(digits(times[name, kind]) for kind in KINDS)]))
+        lines += ["", f"{long_arm().title}, a thousand operations: from text to the text of its C, after another one, "]
+        lines[-1] += f"{digits(times[LONG, 'source'])} s."
         lines += [""]
         lines += [f"- {KINDS[kind].rpartition(',')[0]}: imports {', '.join(self.modules[kind])}" for kind in KINDS]
         return "\n".join(lines) + "\n"
@@ -140,6 +146,8 @@ def measure(names: Sequence[str], rounds: int) -> tuple[list[Row], dict[str, lis
         for turn in range(rounds + 1):  # the first one warms up: bytecode, the system's cache of files
             print(f"round {turn} of {rounds}", file=sys.stderr, flush=True)
             found = {(name, "import"): sample(statement, folder) for name, statement in IMPORTS.items()}
+            before = _WARM.format(text=long_arm().text)
+            found[LONG, "source"] = sample(_SOURCE, folder, before=before)
             for name, case in cases.items():
                 point = {"text": case.text, "point": case.points(1)[:, 0].tolist()}
                 cache, ready = folder / f"cache-{name}-{turn}", f"case = {point!r}"

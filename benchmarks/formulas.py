@@ -119,4 +119,9 @@ def _arm(lengths: tuple[float, ...] = LENGTHS) -> Case:
     return Case("arm7", f"{len(lengths)}-joint arm, distance to a target", "\n".join(lines), ranges)
 
 
+def long_arm(joints: int = 143) -> Case:
+    """An arm of so many joints that its value takes a thousand operations (seven for a joint)."""
+    return _arm(tuple(round(1 - 0.005 * k, 3) for k in range(joints)))
+
+
 CASES = {case.name: case for case in (_graph_b(), _rosenbrock(), _black_scholes(), _log_sum_exp(), _arm())}
