@@ -23,16 +23,17 @@ Key = tuple[str, str, str]
 Times = Mapping[Key, float]
 
 
-def times_of(rows: Sequence[Row]) -> dict[Key, float]:
-    """Medians by formula, measure and contestant."""
-    return {(row.formula, row.measure, row.contestant): row.median for row in rows}
+def times_of(rows: Sequence[Row], points: int | None = None) -> dict[Key, float]:
+    """Medians by formula, measure and contestant. Batches of other sizes than `points` are another measure."""
+    sized = {"batch": f"batch of {points:,}"} if points else {}
+    return {(row.formula, sized.get(row.measure, row.measure), row.contestant): row.median for row in rows}
 
 
 def read(path: str) -> dict[Key, float]:
     """The times in the JSON of an earlier run, for an option of a command line."""
     try:
-        rows = json.loads(Path(path).read_text("utf-8"))["rows"]
-        return times_of([Row(**row) for row in rows])
+        found = json.loads(Path(path).read_text("utf-8"))
+        return times_of([Row(**row) for row in found["rows"]], found.get("points"))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise argparse.ArgumentTypeError(f"{Path(path).name} is no result of an earlier run ({error})") from None
 

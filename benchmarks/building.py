@@ -136,14 +136,15 @@ def packages(cases: Mapping[str, Any], folder: Path) -> None:
         sample(code, folder)
 
 
-def measure(names: Sequence[str], rounds: int) -> tuple[list[Row], dict[str, list[str]], bool]:
+def measure(names: Sequence[str], rounds: int, warm: bool = True) -> tuple[list[Row], dict[str, list[str]], bool]:
     """Rows, imported modules by kind of process, and whether denormals survive; ValueError for wrong gradients."""
     cases = {name: CASES[name] for name in names}
     samples: dict[tuple[str, str], list[Sample]] = {}
     with tempfile.TemporaryDirectory(prefix="symdiff-benchmark-") as scratch:
         folder = Path(scratch)
         packages(cases, folder)
-        for turn in range(rounds + 1):  # the first one warms up: bytecode, the system's cache of files
+        # Round 0 warms up: bytecode, the system's cache of files.
+        for turn in range(not warm, rounds + 1):
             print(f"round {turn} of {rounds}", file=sys.stderr, flush=True)
             found = {(name, "import"): sample(statement, folder) for name, statement in IMPORTS.items()}
             before = _WARM.format(text=long_arm().text)
@@ -188,7 +189,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("--rounds is at least 1")
     names, rounds = (["graph_b"], 1) if options.quick else (list(CASES), options.rounds)
     try:
-        rows, modules, denormals = measure(names, rounds)
+        rows, modules, denormals = measure(names, rounds, not options.quick)
     except ValueError as wrong:
         print(f"wrong result, nothing written: {wrong}", file=sys.stderr)
         return 1

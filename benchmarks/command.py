@@ -67,7 +67,8 @@ def compared(report: Compared, options: argparse.Namespace) -> int:
     if options.against is None:
         return 0
     try:
-        slower = against.slower(options.against, against.times_of(report.rows), options.tolerance)
+        now = against.times_of(report.rows, getattr(report, "points", None))
+        slower = against.slower(options.against, now, options.tolerance)
     except ValueError as error:
         print(f"--against: {error}", file=sys.stderr)
         return 2

@@ -49,6 +49,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--against", type=Path, metavar="DIR", help="results of an earlier run: what got slower")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (by default benchmarks/results)")
     options = parser.parse_args(arguments)
+    if options.quick and options.against:
+        parser.error("--against: the sizes of --quick are those of no other run")
     if options.quick and not options.output:
         options.output = Path(tempfile.mkdtemp(prefix="symdiff-benchmarks-"))
     folder = (options.output or RESULTS).resolve()

@@ -17,8 +17,7 @@ from typing import Any
 
 from benchmarks.claims import LETTERS, PROBLEMS, Results
 from benchmarks.command import RESULTS
-from benchmarks.formulas import CASES
-from benchmarks.verdict import load
+from benchmarks.verdict import FIGURE, load
 
 GREY = "#7d8590"
 # In an order in which neighbours differ for every kind of eye; shapes say the same once more.
@@ -132,11 +131,6 @@ def _fill(axes: Any, panel: Panel) -> None:
                 handletextpad=0.1, columnspacing=0.9)  # fmt: skip
 
 
-def caption() -> str:
-    """What the letters of the figure stand for."""
-    return "; ".join(f"({LETTERS[name]}) {case.title}" for name, case in CASES.items())
-
-
 def main(arguments: Sequence[str]) -> int:
     """Exit code: 2 for bad use."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks figure", description=__doc__.partition("\n")[0])
@@ -145,5 +139,5 @@ def main(arguments: Sequence[str]) -> int:
     shown = panels(load(options.results))
     if not shown:
         parser.error(f"{options.results.name} has no results of the runs on numbers and matrices")
-    draw(shown, options.results / "benchmarks.svg")
+    draw(shown, options.results / FIGURE)
     return 0

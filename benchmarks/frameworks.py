@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,6 +72,9 @@ class TorchCompiled(Torch):
     """torch.compile of vmap(grad_and_value): fused C++ loops for this very size."""
 
     name, title = "torch_compiled", "torch.compile(vmap(grad_and_value))"
+
+    def available(self, problem: Problem) -> str:
+        return super().available(problem) or ("" if shutil.which("g++") else "g++")
 
     def prepare(self, problem: Problem) -> None:
         # No pool of compiling processes beside the contestants.

@@ -19,6 +19,7 @@ from benchmarks.formulas import CASES
 from benchmarks.table import digits, line
 
 RUNS = ("benchmarks", "matrices", "building", "growth")
+FIGURE = "benchmarks.svg"
 WORDS = {True: "holds", False: "**does not hold**", None: "not measured"}
 
 
@@ -35,8 +36,8 @@ def load(folder: Path) -> dict[str, Any]:
     return found
 
 
-def as_markdown(runs: Mapping[str, Any]) -> str:
-    """The document."""
+def as_markdown(runs: Mapping[str, Any], figure: str = "") -> str:
+    """The document, with the picture of that name at its end."""
     found = list(claims(Results(runs)))
     count = {state: sum(claim.holds() is state for claim in found) for state in WORDS}
     lines = ["# What must be shown", "", "`python -m benchmarks verdict`", ""]
@@ -47,6 +48,8 @@ def as_markdown(runs: Mapping[str, Any]) -> str:
     lines += [f"- {count[True]} hold, {count[False]} do not hold, {count[None]} were not measured", ""]
     lines += [line(["", "must be", "measured", ""]), line(["---", "---", "---", "---"])]
     lines += [line([f"{claim.section}: {claim.text}", *_cells(claim)]) for claim in found]
+    if figure:
+        lines += ["", f"![Times of all contestants as multiples of the fastest possible]({figure})"]
     return "\n".join(lines) + "\n"
 
 
@@ -76,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     runs = load(options.results)
     if not runs:
         parser.error(f"{options.results.name} has no results; known runs are {', '.join(RUNS)}")
-    text = as_markdown(runs)
+    text = as_markdown(runs, FIGURE if (options.results / FIGURE).is_file() else "")
     (options.results / "verdict.md").write_text(text, "utf-8")
     print(text, end="")
     return 1 if any(claim.holds() is False for claim in claims(Results(runs))) else 0

@@ -157,12 +157,15 @@ def test_the_exit_code_says_that_something_got_slower(tmp_path: Path, capsys: py
     parser = argparse.ArgumentParser()
     add_comparison(parser)
 
-    def code(symdiff: float, *more: str) -> int:
-        report = argparse.Namespace(rows=[Row(**each) for each in numbers(symdiff=symdiff)["rows"]])
+    def code(symdiff: float, *more: str, points: int = 1000) -> int:
+        report = argparse.Namespace(points=points, rows=[Row(**each) for each in numbers(symdiff=symdiff)["rows"]])
         return compared(report, parser.parse_args(["--against", str(tmp_path / "old.json"), *more]))
 
     assert (code(20), code(23), code(25)) == (0, 0, 1)
-    assert "slower: graph_b, batch, symdiff: 1.25" in capsys.readouterr().err
+    assert "slower: graph_b, batch of 1,000, symdiff: 1.25" in capsys.readouterr().err
+    assert code(25, points=500) == 1
+    printed = capsys.readouterr().err
+    assert "batch" not in printed and "slower: graph_b, held, symdiff: 1.25" in printed
     assert code(25, "--tolerance", "0.3") == 0
 
 
