@@ -107,7 +107,7 @@ def _probe(vector_functions: Sequence[str], found: CompilerInfo) -> Fact:
                 _PROBE, module_name=module, cdef=cdef, out_dir=Path(folder), api=api, vector_functions=names
             )
             seconds = perf_counter() - begun
-            ffi, lib = compiler.load_image(library.read_bytes(), module, cdef, api=api)
+            ffi, lib = compiler.load_image(library.read_bytes(), module, cdef, api=api)[:2]
     except CompileError as error:
         _forget(error)
         last = (error.output or str(error)).strip().splitlines()[-1]
@@ -136,7 +136,7 @@ def _cffi() -> Fact:
 def _headers() -> Fact:
     version = ".".join(platform.python_version_tuple()[:2])
     if compiler.python_headers() is None:
-        remedy = "calls with `k.raw` take twice as long; on Debian: apt-get install python3-dev"
+        remedy = "calls at one point take at least twice as long; on Debian: apt-get install python3-dev"
         return Fact("Python.h", "missing", f"not there for Python {version}: ABI mode", remedy, {"mode": "ABI"})
     return Fact("Python.h", "ok", "found: API mode", data={"mode": "API", "abi": sysconfig.get_config_var("SOABI")})
 
