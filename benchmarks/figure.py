@@ -96,7 +96,12 @@ def draw(shown: Sequence[Panel], path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    style = {"svg.hashsalt": "benchmarks", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
+    style: dict[Any, Any] = {
+        "svg.hashsalt": "benchmarks",
+        "svg.fonttype": "none",
+        "font.size": 9,
+        "font.family": "sans-serif",
+    }
     style |= dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GREY)
     with matplotlib.rc_context(style):
         height = 1.3 + 0.22 * max(len(panel.ratios) for panel in shown)
