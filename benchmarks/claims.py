@@ -134,7 +134,7 @@ def _matrices(results: Results) -> Iterator[Claim]:
     yield Claim(section, "3x3: call of JAX / call of symdiff", 3, False, over("small", "jax", "symdiff"))
     rows = {peer: results.ratio("matrices", "autoencoder", "large", peer, "symdiff") for peer in ("torch", "jax")}
     yield Claim(section, "autoencoder 3-2-3, 200,000 rows: peer / symdiff", 2, False, rows)
-    for size, name in (("medium", "middle sizes"), ("large", "large")):
+    for size, name in (("small", "3x3"), ("medium", "middle sizes"), ("large", "large")):
         yield Claim(section, f"NumPy target, {name}: time / NumPy by hand", 1.05, True, over(size, "numpy", "hand"))
 
 
