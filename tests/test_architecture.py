@@ -39,7 +39,8 @@ def _allowed() -> dict[str, set[str]]:
     table["functions"] = {"programs"}  # they are made there; this is the name that users import
     table["runtime"] = set()  # copied into generated packages: NumPy and cffi alone
     table["progress"] = set()
-    table["pipeline"] = {*DATA, *STAGES, "runtime", "progress"}
+    table["doctor"] = {"build", "render"}  # of render the names of the vector functions
+    table["pipeline"] = {*DATA, *STAGES, "runtime", "progress", "doctor"}
     table["cli_options"] = {"pipeline", "errors", "optim", "__init__"}
     table["cli_train_files"] = {"pipeline", "errors", "cli_options"}
     table["cli_train"] = {"pipeline", "errors", "init", "cli_options", "cli_train_files", "__init__"}

@@ -159,4 +159,4 @@ def test_check_passes_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_doctor_names_the_compiler_and_the_cache() -> None:
     printed = run("doctor").stdout
-    assert all(word in printed for word in ("compiler", "SIMD", "cache", "pdflatex"))
+    assert all(word in printed for word in ("compiler", "SIMD", "cache", "TeX"))

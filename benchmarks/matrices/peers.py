@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from benchmarks.contestant import scratch_folder
+from benchmarks.frameworks import pytensor_in_scratch
 from benchmarks.matrices.problems import Problem, Sizes, shape_of
-from benchmarks.peers import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,37 @@ class Torch(Contestant):
         return _of_pairs(run)
 
 
+class Pytensor(Contestant):
+    """pytensor.function of value and gradients, in its own mode, for these sizes; arguments are not checked."""
+
+    name, title, needs = "pytensor", "PyTensor function", ("pytensor",)
+
+    def task(self, problem: Problem, sizes: Sizes, arguments: Sequence[np.ndarray]) -> Task:
+        pytensor = pytensor_in_scratch()
+        tensor = pytensor.tensor
+        o = SimpleNamespace(relu=lambda Z: tensor.maximum(Z, 0), sigmoid=tensor.sigmoid)
+        o.affine = lambda X, W, b: X @ W + b
+        o.softmax = partial(tensor.special.softmax, axis=1)
+        o.mean_square = lambda Z, T: ((Z - T) ** 2).mean()
+        o.cross_entropy = lambda Z, Y: -(Y * tensor.special.log_softmax(Z, axis=1)).sum() / Z.shape[0]
+        names = [*problem.data, *problem.weights]
+        given = [
+            tensor.tensor(name, dtype="float64", shape=array.shape)
+            for name, array in zip(names, arguments, strict=True)
+        ]
+        value = problem.loss(o, *given)
+        results = [value, *pytensor.grad(value, given[len(problem.data) :])]
+        inputs = [pytensor.In(each, borrow=True) for each in given]
+        function = pytensor.function(inputs, [pytensor.Out(each, borrow=True) for each in results])
+        function.trust_input = True
+
+        def run() -> tuple[Any, Sequence[Any]]:
+            value, *gradients = function(*arguments)
+            return value, gradients
+
+        return _of_pairs(run)
+
+
 class Casadi(Contestant):
     """An MX function with CasADi's gradient, its C compiled by gcc, buffers bound once. Its matrices lie by columns.
 
@@ -237,5 +269,6 @@ PEERS: tuple[type[Contestant], ...] = (
     ByHand,
     Jax,
     Torch,
+    Pytensor,
     Casadi,
 )

@@ -27,6 +27,7 @@ from symdiff.shapes import Shape
 if TYPE_CHECKING:
     from jinja2 import BytecodeCache
 
+    from symdiff.doctor import Diagnosis
     from symdiff.render.trace_views import StateView, TraceView
     from symdiff.runtime.interrupt import Termination
     from symdiff.runtime.training import Trainer, Training
@@ -151,11 +152,11 @@ def build_package(folder: Path) -> str:
     return run_builder(folder)
 
 
-def doctor() -> list[tuple[str, str]]:
-    """What this machine gives, as pairs of a name and a fact."""
-    from symdiff.build.machine import machine_facts
+def doctor() -> Diagnosis:
+    """What this machine gives to kernels, and what to install; never raises."""
+    from symdiff.doctor import diagnose
 
-    return [("symdiff", VERSION), *machine_facts()]
+    return diagnose(VERSION)
 
 
 __all__ = [
