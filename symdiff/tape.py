@@ -89,12 +89,17 @@ class Step:
         """Equation number as people read it: 4, and for what step 4 sends back 4', or 4'a and 4'b."""
         if self.role == PRIMAL:
             return str(self.n)
-        return f"{self.n}'" + ("" if self.slot is None else _letters(self.slot))
+        return adjoint_label(self.n, self.slot)
 
     @property
     def target(self) -> str:
         """The name that people and code see on the left of the step."""
         return self.into or self.name
+
+
+def adjoint_label(n: int, slot: int | None) -> str:
+    """4', and for one of several operands 4'a, 4'b."""
+    return f"{n}'" if slot is None else f"{n}'{_letters(slot)}"
 
 
 def _letters(slot: int) -> str:

@@ -103,7 +103,7 @@ def _lines(tape: Tape, printer: Printer, names: dict[str, str], whole: Tape | No
     primal = {step.name: step for step in whole.primal}
     lines = []
     for step in tape.steps:
-        target, text = names[step.target], printer(step.expr)
+        target, text = names[step.target], printer.step(step.expr)
         if step.into is not None and step.name not in first:
             code = f"{target} += {text}"
         elif step.into is not None and isinstance(step.expr, Name):
