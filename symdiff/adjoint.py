@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from symdiff.collector import at_rest
 from symdiff.einstein import UNIT, Spec
 from symdiff.expr import ONE_NUMBER, ZERO_NUMBER, Call, Expr, Form, Name, Pattern, call, form_of, substitute
 from symdiff.ops import ARRAYS, TABLE
@@ -26,6 +27,7 @@ from symdiff.shapes import Shape, broadcast
 from symdiff.tape import ADJOINT, SEED, SHARED, Namer, Step, Tape, adjoint_label
 
 
+@at_rest
 def adjoint(tape: Tape, wrt: Iterable[str]) -> Tape:
     """`tape` with its reverse sweep; the outputs are the value and the gradient by each of `wrt`, in that order."""
     return _Reverse(tape, tuple(wrt)).tape()

@@ -15,6 +15,7 @@ PACKAGE = ROOT / "symdiff"
 
 DATA = (
     "errors",
+    "collector",
     "reserved",
     "expr",
     "shapes",

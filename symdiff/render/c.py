@@ -17,6 +17,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
+from symdiff.collector import at_rest
 from symdiff.expr import Call, walk
 from symdiff.render.c_array import array_module
 from symdiff.render.c_chunks import chunked
@@ -36,6 +37,7 @@ _POINTER = 8  # bytes
 _FRAMES = 1024  # bytes: saved registers and return addresses of four functions, and what libm takes
 
 
+@at_rest
 def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     """The C file of `sheet` and its header, with the functions of `kinds`: by default all that there are.
 

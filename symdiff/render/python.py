@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from symdiff.collector import at_rest
 from symdiff.expr import Call, Expr, Name, walk
 from symdiff.render.context import Sheet, first_contributions, identifiers, line_comment
 from symdiff.render.environment import render
@@ -31,6 +32,7 @@ from symdiff.trace import refuse_abstract
 _SHAPE = "sd_shape"  # a user's own sd_shape is mangled to sd_shape_
 
 
+@at_rest
 def python_module(sheet: Sheet) -> str:
     """The module's text: NumPy alone, one step a line, the same numbers as in the derivation.
 
