@@ -201,8 +201,10 @@ def form_of(call: Call) -> Formed:
             if len(_forms) >= _MOST_FORMS:
                 _forms.clear()
             slots = {name: Name(str(k)) for k, name in enumerate(found)}
-            form = _forms[key] = Form(key, bottom_up(call, lambda leaf: _slot(leaf, slots), _over))
-            object.__setattr__(form.expr, "seen", (form, tuple(slot.id for slot in slots.values())))
+            copy = bottom_up(call, lambda leaf: _slot(leaf, slots), _over)
+            assert isinstance(copy, Call)
+            form = _forms[key] = Form(key, copy)
+            object.__setattr__(copy, "seen", (form, tuple(slot.id for slot in slots.values())))
         object.__setattr__(call, "seen", (form, found))
     assert call.seen is not None
     return call.seen
@@ -236,7 +238,7 @@ def _slot(leaf: Name | Number, slots: Mapping[str, Name]) -> Expr:
     return slots[leaf.id] if isinstance(leaf, Name) else leaf
 
 
-def _over(call: Call, args: list[Expr]) -> Call:
+def _over(call: Call, args: list[Expr]) -> Expr:
     return Call(call.op, tuple(args), None, call.options)
 
 
@@ -251,8 +253,11 @@ class Pattern:
     def __init__(self, expr: Expr) -> None:
         self.expr = expr
         self._build = _builder(expr)
-        self._form, places = form_of(expr) if isinstance(expr, Call) else (None, ())
-        self._places = tuple(map(int, places))
+        self._form: Form | None = None
+        self._places: tuple[int, ...] = ()
+        if isinstance(expr, Call):
+            self._form, places = form_of(expr)
+            self._places = tuple(map(int, places))
 
     def over(self, found: Sequence[str]) -> Expr:
         """The expression with these names, which are different from one another."""

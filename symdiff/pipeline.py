@@ -45,6 +45,7 @@ from symdiff.render.pdf import ENGINES as ENGINES
 from symdiff.render.pdf import Engine, pdf
 from symdiff.render.points import array_point, check_point
 from symdiff.render.python import load_module, python_module
+from symdiff.render.python_tape import tape_function
 from symdiff.render.trace_views import StateView, TraceView
 from symdiff.rule import Range, Rule, Update, instance, rule_of
 from symdiff.runtime.c_train import TrainSpec
@@ -68,6 +69,7 @@ Kind = Literal["gradient", "value"]
 DType = Literal["float64", "float32"]
 Backend = Literal["auto", "c", "numpy"]
 T = TypeVar("T")
+_LONG = 5_000  # statements that take a compiler about a second
 
 
 def formula(
@@ -477,11 +479,22 @@ class Program(Shown):
     # -- code --------------------------------------------------------------------------------------------------------
 
     def compile(self, backend: Backend = "auto", *, dtype: DType = "float64") -> Kernel:
-        """A callable Kernel. `c` raises BuildError without a compiler; `auto` then falls back to NumPy with a
-        warning.
+        """A callable Kernel, whose `backend` says how it computes.
+
+        `c` raises BuildError without a compiler; `auto` then falls back to NumPy with a warning. A long formula of
+        scalars (more than 5,000 statements with its reverse sweep) takes a compiler seconds, and `auto` is NumPy right
+        away: the first gradient is there before a compiler has started. Ask for `c` where many calls follow.
         """
         dtype = _dtype(dtype)
-        return self._built(_backend(backend), lambda: self._c_kernel(dtype), lambda: self._numpy_kernel(dtype))
+        chosen = _backend(backend)
+        if chosen == "auto" and self._is_long:
+            chosen = "numpy"
+        return self._built(chosen, lambda: self._c_kernel(dtype), lambda: self._numpy_kernel(dtype))
+
+    @property
+    def _is_long(self) -> bool:
+        """A formula of scalars for which a compiler takes seconds."""
+        return len(self.code_tape.steps) > _LONG and not self.code_tape.is_array
 
     def _built(self, backend: Backend, by_c: Callable[[], T], by_numpy: Callable[[], T]) -> T:
         """What the backend gives; `auto` is C, with NumPy and a warning where that cannot be built."""
@@ -505,7 +518,10 @@ class Program(Shown):
         return KernelSpec("formula", tuple(data.arguments), self.wrt, self.kind, dtype, dict(data.defaults), **given)
 
     def _numpy_kernel(self, dtype: DType) -> Kernel:
-        function = load_module(self.source("python", dtype=dtype), self.kind)
+        if self._is_long:
+            function = tape_function(self._code_sheet("formula", dtype))
+        else:
+            function = load_module(self.source("python", dtype=dtype), self.kind)
         return kernels.numpy_kernel(function, self._spec(dtype))
 
     def _c_kernel(self, dtype: DType) -> Kernel:

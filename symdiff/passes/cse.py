@@ -38,8 +38,9 @@ def merge_repeated_steps(tape: Tape) -> Tape:
     steps, notes = [], []
     for step in tape.steps:
         expr = substitute(step.expr, renamed) if renamed else step.expr
-        merges = isinstance(expr, Call) and expr.op != "identity"
-        first = seen.setdefault(_key(expr), step.name) if merges else step.name
+        first = step.name
+        if isinstance(expr, Call) and expr.op != "identity":
+            first = seen.setdefault(_key(expr), step.name)
         if first != step.name:
             renamed[step.name] = Name(first)
             notes.append(Note(step.n, step.name, first))

@@ -11,7 +11,6 @@ from symdiff.ops import ARRAYS, TABLE, Spelling
 from symdiff.ops.core import ATOM, LOOSE, MUL, NEG, function
 from symdiff.ops.evaluate import constant_value
 
-
 _MARK = "\0"  # in no spelling, number or name
 _MOST_TEXTS = 10_000  # kept by a printer
 
