@@ -291,6 +291,8 @@ def _builder(expr: Expr) -> Callable[[Sequence[str]], Expr]:
 
 def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     """`expr` with names replaced; nothing else is touched or re-sorted."""
+    if type(expr) is Call and expr.seen is not None and values.keys().isdisjoint(expr.seen[1]):
+        return expr
     return bottom_up(
         expr,
         lambda leaf: values.get(leaf.id, leaf) if isinstance(leaf, Name) else leaf,

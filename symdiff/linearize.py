@@ -161,7 +161,7 @@ class _Linearizer:
             isinstance(operand, Name) and last is not None and last.name == operand.id and operand.id not in self._named
         )
         if fresh and last is not None:
-            self.steps[-1] = replace(last, name=name, span=span)
+            self.steps[-1] = Step(last.n, name, last.expr, last.role, last.shape, span=span)
         else:
             copy = Call("identity", (operand,), span)
             shape = shape_of(operand, self.shapes)

@@ -18,7 +18,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from symdiff.collector import at_rest
-from symdiff.expr import Call, walk
 from symdiff.render.c_array import array_module
 from symdiff.render.c_chunks import chunked
 from symdiff.render.c_function import Function, Words, fused
@@ -114,7 +113,7 @@ def _facts(function: Function) -> list[str]:
 def _helpers(sheet: Sheet, tape: Tape, words: Words, trains: bool) -> list[str]:
     """Sources of the small functions that libm lacks."""
     folder = template_root() / "c" / "helpers"
-    ops = {part.op for step in tape.steps for part in walk(step.expr) if isinstance(part, Call)}
+    ops = set(tape.ops)
     if trains and sheet.update is not None:
         ops |= rule_ops(sheet.update.rule)
     used = sorted(op for op in ops if (folder / f"{op}.c.j2").is_file())

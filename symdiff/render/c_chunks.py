@@ -26,6 +26,11 @@ class _Chunk:
     lines: list[str] = field(default_factory=list)
     stores: list[str] = field(default_factory=list)
 
+    @property
+    def body(self) -> str:
+        """The lines as one indented text: a template takes as long for each piece as it takes to make one."""
+        return "\n    ".join([*self.loads, *self.lines, *self.stores])
+
 
 def chunked(function: Function) -> dict[str, Any]:
     """Template context of a function that is cut into chunks.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from symdiff.expr import Call, Expr, Form, Name, Number, bottom_up, form_of, is_constant, walk
@@ -12,6 +13,7 @@ from symdiff.ops.core import ATOM, LOOSE, MUL, NEG, function
 from symdiff.ops.evaluate import constant_value
 
 _MARK = "\0"  # in no spelling, number or name
+_MARKS = {str(place): f"{_MARK}{place}{_MARK}" for place in range(32)}
 _MOST_TEXTS = 10_000  # kept by a printer
 
 
@@ -49,6 +51,8 @@ class Printer:
         if not isinstance(expr, Call) or expr.op in ARRAYS or self.replaced:
             return self(expr)
         form, found = form_of(expr)
+        if len(found) > len(_MARKS):
+            return self(expr)
         text = self.texts.get(form)
         if text is None:
             if len(self.texts) >= _MOST_TEXTS:
@@ -59,12 +63,15 @@ class Printer:
 
     def _format(self, form: Form) -> str:
         """A format text over the names of a form."""
-        marks = {name: f"{_MARK}{name}{_MARK}" for name in form_of(form.expr)[1]}
-        parts = replace(self, names=marks)(form.expr).split(_MARK)  # between two marks stands a place
+        parts = self._marked(form.expr).split(_MARK)  # between two marks stands a place
         return "".join(
             f"{{{part}}}" if place % 2 else part.replace("{", "{{").replace("}", "}}")
             for place, part in enumerate(parts)
         )
+
+    @cached_property
+    def _marked(self) -> Printer:
+        return replace(self, names=_MARKS)
 
     def _leaf(self, leaf: Name | Number) -> tuple[Any, int]:
         if isinstance(leaf, Name):

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from symdiff.collector import at_rest
-from symdiff.expr import Call, Expr, Name, walk
+from symdiff.expr import Call, Expr, Name
 from symdiff.render.context import Sheet, first_contributions, identifiers, line_comment
 from symdiff.render.environment import render
 from symdiff.render.names import PYTHON_RESERVED, mangled
@@ -146,7 +146,7 @@ def _assign(inputs: list[str]) -> str:
 
 
 def _helpers_used(tape: Tape) -> list[str]:
-    return sorted({part.op for step in tape.steps for part in walk(step.expr) if isinstance(part, Call)})
+    return sorted(tape.ops)
 
 
 __all__ = ["helper_source", "load_module", "python_module"]

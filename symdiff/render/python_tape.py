@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.collector import at_rest
-from symdiff.expr import Call, Expr, Form, Name, Number, form_of, walk
+from symdiff.expr import Call, Expr, Form, Name, Number, form_of
 from symdiff.formula import Group
 from symdiff.render.context import Sheet
 from symdiff.render.printer import Printer
@@ -130,9 +130,8 @@ class _Functions:
     def scope(self) -> dict[str, Any]:
         """NumPy, and the functions that it lacks."""
         if self._scope is None:
-            ops = {part.op for step in self._tape.steps for part in walk(step.expr) if isinstance(part, Call)}
             self._scope = {"np": np}
-            exec(helper_source(sorted(ops)), self._scope)  # the table's text, never a user's
+            exec(helper_source(sorted(self._tape.ops)), self._scope)  # the table's text, never a user's
         return self._scope
 
 
