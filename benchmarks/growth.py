@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -151,7 +152,7 @@ def compare(task: str, names: Sequence[str], lengths: Sequence[int], limit: floa
 def slopes(cells: Sequence[Cell]) -> list[float]:
     """Slope of the logarithms between each pair of neighbouring lengths of one tool; 1 is linear."""
     timed = [(each.steps, each.time) for each in cells if each.time is not None]
-    return [math.log(b / a) / math.log(n / m) for (m, a), (n, b) in zip(timed, timed[1:], strict=False)]
+    return [math.log(b / a) / math.log(n / m) for (m, a), (n, b) in pairwise(timed)]
 
 
 @dataclass(frozen=True)
@@ -181,10 +182,8 @@ class Report:
         """A line for every length, and the exponents of growth."""
         lines = ["# Long programs: growth with their length", "", f"`{self.command}`", ""]
         lines += [f"- {name}: {fact}" for name, fact in self.machine.items()]
-        lines += [
-            f"- a recurrent program of scalars, {WIDTH} inputs; every cell in a process of its own, after a short"
-        ]
-        lines += [f"  program; ended after {self.limit:g} s; results compared with complex steps"]
+        lines += [f"- a recurrent program of scalars with {WIDTH} inputs; results are compared with complex steps"]
+        lines += [f"- every cell in a process of its own, after a short program; ended after {self.limit:g} s"]
         lines += [f"- median of {self.rounds} rounds in turn; a cell beyond {self.limit / 10:g} s is measured once"]
         lines += ["- symdiff reads the program as a text; the others run it as Python on their own symbols", ""]
         for task in dict.fromkeys(cell.task for cell in self.cells):

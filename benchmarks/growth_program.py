@@ -1,4 +1,4 @@
-"""The long program of the runs on growth: recurrent, six elementary steps to a line, with a state of sixteen numbers."""
+"""The long program of the runs on growth: recurrent, six elementary steps to a line, a state of sixteen numbers."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from typing import Any
 from benchmarks.growth_program import STATE, WIDTH, program, program_text
 
 POINT = [0.3 + 0.01 * k for k in range(WIDTH)]
-_WARM = 6 * STATE  # steps of the program that is made before the clock runs
+_WARM = 3 * STATE  # steps of the program that is made before the clock runs; no length that is measured
 Result = tuple[float, Sequence[float], str]  # value, gradient, how it was computed
 
 
@@ -219,7 +219,7 @@ def child(task: str, name: str, steps: int) -> None:
 
 
 def measured(task: str, name: str, steps: int, limit: float) -> dict[str, Any]:
-    """What `child` prints in a process of its own, which is ended after `limit` seconds; or `failed` with the reason."""
+    """What `child` prints in a process of its own, ended after `limit` seconds; else `failed` with the reason."""
     if missing(name):
         return {"failed": "not installed"}
     if task == "kernel" and name.startswith(("symdiff", "casadi")) and shutil.which("cc") is None:
