@@ -16,6 +16,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from typing import Any
 from benchmarks.growth_program import STATE, WIDTH, program, program_text
 
 POINT = [0.3 + 0.01 * k for k in range(WIDTH)]
+IMPORT = 10.0  # seconds that a tool has for its import and the short program
 _WARM = 3 * STATE  # steps of the program that is made before the clock runs; no length that is measured
 Result = tuple[float, Sequence[float], str]  # value, gradient, how it was computed
 
@@ -233,10 +235,12 @@ def measured(task: str, name: str, steps: int, limit: float) -> dict[str, Any]:
         env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
     ) as process:  # fmt: skip
         try:
-            output, _ = process.communicate(timeout=limit + 10)  # for the import
+            output, _ = process.communicate(timeout=limit + IMPORT)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)  # with its compiler
             return {"failed": f"> {limit:g}"}
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # with its compiler
     if process.returncode:
         return {"failed": "crashed"}
     made: dict[str, Any] = json.loads(output.splitlines()[-1])

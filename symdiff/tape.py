@@ -27,7 +27,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from symdiff.einstein import familiar
-from symdiff.expr import Call, Expr, Name, Span, form_of, is_constant, names, walk
+from symdiff.expr import Call, Expr, Form, Name, Span, form_of, is_constant, names, walk
 from symdiff.formula import Input
 from symdiff.ops import ARRAYS, COMPARE_OPS
 from symdiff.ops.infer import shape_of
@@ -152,10 +152,14 @@ class Tape:
         return any(step.shape or (isinstance(step.expr, Call) and step.expr.op in ARRAYS) for step in self.steps)
 
     @cached_property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms of the steps, each once, in order of appearance."""
+        return tuple(dict.fromkeys(form_of(step.expr)[0] for step in self.steps if isinstance(step.expr, Call)))
+
+    @cached_property
     def ops(self) -> frozenset[str]:
         """Every op that a step calls."""
-        forms = {form_of(step.expr)[0] for step in self.steps if isinstance(step.expr, Call)}
-        return frozenset(part.op for form in forms for part in walk(form.expr) if isinstance(part, Call))
+        return frozenset(part.op for form in self.forms for part in walk(form.expr) if isinstance(part, Call))
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:

@@ -53,7 +53,7 @@ def chunked(function: Function) -> dict[str, Any]:
         _fill(chunk, function, shared, at_input, written)
         chunk.lines = [function.statement(step, printer) for step in chunk.steps]
     _place_results(chunks, results, function, at_input)
-    text = [line for chunk in chunks for line in chunk.lines]
+    text = [printer.step(form.expr) for form in function.tape.forms]  # every call that a line has
     slots = max(1, len(shared))
     return {
         "chunks": chunks,
