@@ -224,6 +224,7 @@ class _Reverse:
         self.rules = _Rules()
         self.locals: Mapping[str, list[Local]] = {step.name: self.rules.locals_of(step) for step in tape.steps}
         self.active = self._active()
+        self.sends: dict[str, list[Local]] = {}  # active step -> its derivatives by active operands
         self.masks: dict[str, list[_Mask | None]] = {}  # variable -> the mask of each contribution to it
         self.sides: dict[tuple[int, Expr, bool], _Mask] = {}
         self.bars: dict[str, str] = {}
@@ -258,9 +259,6 @@ class _Reverse:
                 useful.update(local.operand for local in self.locals[step.name])
         return varied & useful
 
-    def _sends(self, step: Step) -> list[Local]:
-        return [local for local in self.locals[step.name] if local.operand in self.active]
-
     def _prepare(self) -> None:
         """Name the adjoints, in the order in which people meet the variables, and count what each one receives."""
         for name in [given.name for given in self.source.inputs] + [step.name for step in self.source.steps]:
@@ -268,7 +266,9 @@ class _Reverse:
                 self.bars[name] = self.namer.fresh(f"{name}_bar")
         for step in self.source.steps:
             if step.name in self.active:
-                self.uses.update(local.operand for local in self._sends(step))
+                sends = [local for local in self.locals[step.name] if local.operand in self.active]
+                self.sends[step.name] = sends
+                self.uses.update([local.operand for local in sends])
 
     def _sweep(self, output: str) -> Iterator[Step]:
         self.masks[output] = [None]
@@ -277,7 +277,7 @@ class _Reverse:
                 continue
             if step.name == output:
                 yield Step(step.n, self.bars[output], ONE_NUMBER, SEED, step.shape, of=output)
-            sends = self._sends(step)
+            sends = self.sends[step.name]
             around = _either(self.masks[step.name], step.n)
             for slot, local in enumerate(sends):
                 mask = around if local.branch is None else self._side(around, step, local.branch)

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from operator import is_
 from typing import Any, TypeVar
 
+from symdiff.record import record
+
 Span = tuple[int, int]
 T = TypeVar("T")
 
@@ -64,7 +66,7 @@ class Expr:
 Operand = Expr | float | int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Name(Expr):
     """A variable, by the user's own spelling."""
 
@@ -86,7 +88,7 @@ class Number(Expr):
         object.__setattr__(self, "negative", math.copysign(1.0, self.value) < 0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Call(Expr):
     """An op applied to arguments. `options` are what the op needs beside operands: axes, a shape, index ranges."""
 

@@ -32,12 +32,13 @@ from symdiff.formula import Input
 from symdiff.ops import ARRAYS, COMPARE_OPS
 from symdiff.ops.infer import shape_of
 from symdiff.ops.structure import requirements
+from symdiff.record import record
 from symdiff.shapes import Shape, Size
 
 PRIMAL, SEED, ADJOINT, TANGENT, SHARED = "primal", "seed", "adjoint", "tangent", "shared"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Step:
     """One line of the tape.
 

@@ -56,7 +56,7 @@ STAGES: list[tuple[str, str, str, str]] = [
         "adjoint",
         "wrong receiver",
         "bar, several = self.bars[local.operand]",
-        "bar, several = self.bars[self._sends(step)[-1].operand]",
+        "bar, several = self.bars[self.sends[step.name][-1].operand]",
     ),
     (
         "adjoint",

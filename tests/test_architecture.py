@@ -16,6 +16,7 @@ PACKAGE = ROOT / "symdiff"
 DATA = (
     "errors",
     "collector",
+    "record",
     "reserved",
     "expr",
     "shapes",
