@@ -61,21 +61,25 @@ class _Walk:
 
     def _with_ends(self, lines: Sequence[tuple[Function, int, tuple[int, ...]]]) -> tuple[list[Line], int]:
         """The lines with the values that are not read after each, and the largest number of values held at once."""
-        later = {place for place in self._outputs if isinstance(place, int)}
+        read_later = bytearray(self._count)
+        for place in self._outputs:
+            if isinstance(place, int):
+                read_later[place] = True
+        held = most = sum(read_later)
         made: list[Line] = []
         for function, target, operands in reversed(lines):
-            done = tuple({place for place in (*operands, target) if place not in later})
-            later.update(done)
-            made.append((function, target, operands, done))
-        made.reverse()
-        held = most = self._inputs
-        fresh: set[int] = set(range(self._inputs))
-        for _, target, _, done in made:
-            held += target not in fresh
-            fresh.add(target)
+            done = [place for place in operands if not read_later[place]]
+            adds = target in operands
+            if not adds and not read_later[target]:
+                done.append(target)
+            for place in done:
+                read_later[place] = True
+            held += len(done)
             most = max(most, held)
-            held -= len(done)
-        return made, most
+            held -= not adds  # before this line there is no such value
+            made.append((function, target, operands, tuple(done)))
+        made.reverse()
+        return made, max(most, self._inputs)
 
     def __call__(self, *arrays: Any) -> tuple[Any, ...]:
         points, block = len(arrays[0]), max(1, _MOST_NUMBERS // self._most)
