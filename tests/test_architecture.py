@@ -15,6 +15,8 @@ PACKAGE = ROOT / "symdiff"
 
 DATA = (
     "errors",
+    "collector",
+    "record",
     "reserved",
     "expr",
     "shapes",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from symdiff.errors import ParseError, nearest, quoted
 from symdiff.expr import Call, Expr, Number
@@ -35,8 +35,7 @@ from symdiff.shapes import Shape
 _A_COMPARISON = "a comparison stands only as the condition of where(condition, a, b)"
 
 
-@dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(NamedTuple):
     """An expression with its place in the text, brackets around it included."""
 
     expr: Expr

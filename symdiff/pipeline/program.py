@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from symdiff.render.trace_views import TraceView
     from symdiff.verify import Report
 
+_LONG = 5_000  # statements that take a compiler about a second
 _LONGEST_DERIVED = 2_000  # steps of the forward sweep; the derivation of a longer program is megabytes of text
 
 
@@ -85,17 +86,30 @@ class Program(Documents, Trained):
         return dict(check_point(sheet))
 
     def compile(self, backend: Backend = "auto", *, dtype: DType = "float64") -> Kernel:
-        """A callable Kernel. `c` raises BuildError without a compiler; `auto` then falls back to NumPy with a
-        warning.
+        """A callable Kernel, whose `backend` says how it computes.
+
+        `c` raises BuildError without a compiler; `auto` then falls back to NumPy with a warning. A long formula of
+        scalars (more than 5,000 statements with its reverse sweep) takes a compiler seconds, and `auto` is NumPy right
+        away: the first gradient is there before a compiler has started. Ask for `c` where many calls follow.
         """
         dtype = dtype_of(dtype)
-        return self._built(backend_of(backend), lambda: self._c_kernel(dtype), lambda: self._numpy_kernel(dtype))
+        chosen = backend_of(backend)
+        if chosen == "auto" and self._is_long:
+            chosen = "numpy"
+        return self._built(chosen, lambda: self._c_kernel(dtype), lambda: self._numpy_kernel(dtype))
+
+    @property
+    def _is_long(self) -> bool:
+        """A formula of scalars for which a compiler takes seconds."""
+        return len(self.code_tape.steps) > _LONG and not self.code_tape.is_array
 
     def _numpy_kernel(self, dtype: DType) -> Kernel:
         from symdiff.build import kernels
         from symdiff.render.python import load_module, python_module
+        from symdiff.render.python_tape import tape_function
 
-        function = load_module(python_module(self._code_sheet("formula", dtype)), self.kind)
+        sheet = self._code_sheet("formula", dtype)
+        function = tape_function(sheet) if self._is_long else load_module(python_module(sheet), self.kind)
         return kernels.numpy_kernel(function, self._spec(dtype))
 
     def _c_kernel(self, dtype: DType) -> Kernel:

@@ -17,7 +17,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from symdiff.expr import Call, walk
+from symdiff.collector import at_rest
 from symdiff.render.c_chunks import chunked
 from symdiff.render.c_function import Function, Words, fused
 from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype, wanted_kinds
@@ -34,6 +34,7 @@ _POINTER = 8  # bytes
 _FRAMES = 1024  # bytes: saved registers and return addresses of four functions, and what libm takes
 
 
+@at_rest
 def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     """The C file of `sheet` and its header, with the functions of `kinds`: by default all that there are.
 
@@ -118,7 +119,7 @@ def _facts(function: Function) -> list[str]:
 def _helpers(sheet: Sheet, tape: Tape, words: Words, trains: bool) -> list[str]:
     """Sources of the small functions that libm lacks."""
     folder = template_root() / "c" / "helpers"
-    ops = {part.op for step in tape.steps for part in walk(step.expr) if isinstance(part, Call)}
+    ops = set(tape.ops)
     if trains and sheet.update is not None:
         from symdiff.render.c_train import rule_ops
 

@@ -67,7 +67,7 @@ class Function:
 
     def statement(self, step: Step, printer: Printer) -> str:
         """One line: the step, its equation number, where it comes from."""
-        target, text = self.names[step.target], printer(step.expr)
+        target, text = self.names[step.target], printer.step(step.expr)
         if step.into is None:
             code = f"const {self.real} {target} = {text};"
         elif step.name in self.first:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from symdiff.expr import Call, Expr, Name, walk
+from symdiff.collector import at_rest
+from symdiff.expr import Call, Expr, Name
 from symdiff.render.context import Sheet, first_contributions, identifiers, line_comment
 from symdiff.render.environment import render
 from symdiff.render.names import PYTHON_RESERVED, mangled
@@ -30,6 +31,7 @@ from symdiff.trace import refuse_abstract
 _SHAPE = "sd_shape"  # a user's own sd_shape is mangled to sd_shape_
 
 
+@at_rest
 def python_module(sheet: Sheet) -> str:
     """The module's text: NumPy alone, one step a line, the same numbers as in the derivation.
 
@@ -106,7 +108,7 @@ def _lines(tape: Tape, printer: Printer, names: dict[str, str], whole: Tape | No
     primal = {step.name: step for step in whole.primal}
     lines = []
     for step in tape.steps:
-        target, text = names[step.target], printer(step.expr)
+        target, text = names[step.target], printer.step(step.expr)
         if step.into is not None and step.name not in first:
             code = f"{target} += {text}"
         elif step.into is not None and isinstance(step.expr, Name):
@@ -147,7 +149,7 @@ def _assign(inputs: list[str]) -> str:
 
 
 def _helpers_used(tape: Tape) -> list[str]:
-    return sorted({part.op for step in tape.steps for part in walk(step.expr) if isinstance(part, Call)})
+    return sorted(tape.ops)
 
 
 __all__ = ["helper_source", "load_module", "python_module"]
