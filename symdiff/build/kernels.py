@@ -8,13 +8,13 @@ from typing import Any
 
 from symdiff.build import cache
 from symdiff.errors import BuildError, ShapeError
-from symdiff.runtime import array_kernel, compiler
+from symdiff.runtime import array_kernel, calls, compiler
 from symdiff.runtime.c_train import CTrainEngine, TrainSpec
-from symdiff.runtime.compiler import CompileError
+from symdiff.runtime.compiler import CompileError, Library
 from symdiff.runtime.kernel import Kernel, KernelSpec
 
 # Loaded libraries by entry key. A library is never unloaded, so loading one again would only use up address space.
-_loaded: dict[str, tuple[Any, Any]] = {}
+_loaded: dict[str, Library] = {}
 
 
 def compile_c(
@@ -35,8 +35,8 @@ def compile_c(
     """
     prefix = spec.name if prefix is None else prefix
     cdef = compiler.kernel_cdef(prefix, [spec.kind], spec.dtype, array=spec.array, workspace=workspace)
-    ffi, lib = _library(source, cdef, vector_functions, statements)
-    return array_kernel.c_kernel(spec, ffi, lib, prefix, shape_error=ShapeError)
+    library = _library(source, cdef, vector_functions, statements)._replace(calls=_calls())
+    return array_kernel.c_kernel(spec, library, prefix, shape_error=ShapeError)
 
 
 def compile_training(
@@ -51,7 +51,8 @@ def compile_training(
     Raises BuildError as `compile_c` does.
     """
     cdef = compiler.kernel_cdef(spec.name, ["train"], "float64", array=spec.array)
-    return CTrainEngine(*_library(source, cdef, vector_functions, statements), spec)
+    library = _library(source, cdef, vector_functions, statements)
+    return CTrainEngine(library.ffi, library.lib, spec)
 
 
 def numpy_kernel(function: Callable[..., Any], spec: KernelSpec) -> Kernel:
@@ -59,15 +60,25 @@ def numpy_kernel(function: Callable[..., Any], spec: KernelSpec) -> Kernel:
     return array_kernel.numpy_kernel(spec, function, shape_error=ShapeError)
 
 
-def _library(source: str, cdef: str, vector_functions: Sequence[str], statements: int) -> tuple[Any, Any]:
-    """`(ffi, lib)` of the compiled source. Raises BuildError."""
+def _library(source: str, cdef: str, vector_functions: Sequence[str], statements: int) -> Library:
+    """The compiled source. Raises BuildError."""
     try:
         return _built(source, cdef, vector_functions, statements)
     except CompileError as error:
         raise BuildError(str(error)) from error
 
 
-def _built(source: str, cdef: str, vector_functions: Sequence[str], statements: int) -> tuple[Any, Any]:
+def _calls() -> Any:
+    """The module of `calls.c`, compiled once for all kernels; None where it cannot be had: cffi makes the calls then."""
+    if not calls.possible(api=compiler.python_headers() is not None):
+        return None
+    try:
+        return _built("", "", (), 0, calls.source()).calls
+    except CompileError:
+        return None
+
+
+def _built(source: str, cdef: str, vector_functions: Sequence[str], statements: int, calls_text: str = "") -> Library:
     if not compiler.has_cffi():
         raise CompileError("compiled kernels need the package cffi (pip install cffi)")
     found = compiler.find_compiler()
@@ -76,6 +87,7 @@ def _built(source: str, cdef: str, vector_functions: Sequence[str], statements: 
     parts = {
         "source": source,
         "cdef": cdef,
+        "calls": calls_text,
         "api": api,
         "flags": compiler.flag_sets(found, vector_functions=names, statements=statements),
         "vector_functions": names,
@@ -87,10 +99,10 @@ def _built(source: str, cdef: str, vector_functions: Sequence[str], statements: 
 
         def build(directory: Path) -> Path:
             return compiler.build_shared(
-                source, module_name=module_name, cdef=cdef, out_dir=directory, api=api,
+                source, module_name=module_name, cdef=cdef, out_dir=directory, api=api, calls=calls_text,
                 vector_functions=names, statements=statements,
             )  # fmt: skip
 
         image = cache.get_or_build(parts, build)
-        _loaded[key] = compiler.load_image(image, module_name, cdef, api=api)
+        _loaded[key] = compiler.load_image(image, module_name, cdef, api=api, calls=bool(calls_text))
     return _loaded[key]

@@ -27,11 +27,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # Above this many statements in one function gcc's optimiser costs seconds and gains nothing in straight-line code.
 LARGE = 2000
 TIMEOUT = 120.0
+# cffi's text keeps to the part of Python's C interface that is the same in all versions, unless this stands before it.
+_WHOLE_API = "#define _CFFI_NO_LIMITED_API\n"
 _TAIL = 20  # lines of compiler output shown in an error
 # These reach beyond the kernel: they switch off denormals for the whole process, or change results.
 _FORBIDDEN = re.compile(
@@ -60,6 +62,14 @@ class CompilerInfo:
     command: tuple[str, ...]
     kind: str
     version: str
+
+
+class Library(NamedTuple):
+    """A loaded library: what cffi gives, and the module of `calls.c`, None where the library has none."""
+
+    ffi: Any
+    lib: Any
+    calls: Any = None
 
 
 def find_compiler() -> CompilerInfo:
@@ -304,14 +314,16 @@ def build_shared(
     cdef: str,
     out_dir: Path,
     api: bool,
+    calls: str = "",
     vector_functions: Sequence[str] = (),
     statements: int = 0,
     timeout: float = TIMEOUT,
 ) -> Path:
     """Compile `source` in a private directory and move the library into `out_dir`; returns its path.
 
-    `api=True` makes a Python extension named `module_name` (needs Python.h), else a plain shared library. Raises
-    CompileError, OSError where `out_dir` cannot take the file.
+    `api=True` makes a Python extension named `module_name` (needs Python.h), else a plain shared library. `calls` is
+    the text of a second extension module in the same library, MODULE_NAME_calls; it may stand alone, without a `cdef`.
+    Raises CompileError, OSError where `out_dir` cannot take the file.
     """
     compiler = find_compiler()
     sets = flag_sets(compiler, vector_functions=vector_functions, statements=statements)
@@ -320,8 +332,11 @@ def build_shared(
         files: tuple[str, ...] = (c_file.name,)
         if api:
             # The source comes first: the macros of Python.h and of what it includes must not touch names in it.
-            _emit(module_name, cdef, c_file)
-            source = f"{source}\n{c_file.read_text(encoding='utf-8')}"
+            if cdef:
+                _emit(module_name, cdef, c_file)
+                source = f"{source}\n{_WHOLE_API if calls else ''}{c_file.read_text(encoding='utf-8')}"
+            if calls:
+                source += f"\n#define SD_PY_INIT PyInit_{module_name}_calls\n{calls}"
             files = (f"-I{python_headers()}", *files)
         c_file.write_text(source, encoding="utf-8")
         failures = []
@@ -419,25 +434,36 @@ def _move(library: Path, out_dir: Path) -> Path:
 # Loading
 
 
-def load(path: Path, module_name: str, cdef: str, *, api: bool) -> tuple[Any, Any]:
-    """`(ffi, lib)` of a library made by `build_shared` with the same names. Raises CompileError if it does not load."""
+def load(path: Path, module_name: str, cdef: str, *, api: bool, calls: bool = False) -> Library:
+    """A library made by `build_shared` with the same names. Raises CompileError if it does not load.
+
+    `calls`: it has that second module; without a `cdef` it has nothing else.
+    """
     try:
+        second = _module(f"{module_name}_calls", path) if calls else None
+        if not cdef:
+            return Library(None, None, second)
         if api:
-            loader = importlib.machinery.ExtensionFileLoader(module_name, str(path))
-            spec = importlib.util.spec_from_loader(module_name, loader)
-            if spec is None:
-                raise ImportError(f"no module specification for {path}")
-            module = importlib.util.module_from_spec(spec)
-            loader.exec_module(module)
-            return module.ffi, module.lib
+            module = _module(module_name, path)
+            return Library(module.ffi, module.lib, second)
         ffi = import_module("cffi").FFI()
         ffi.cdef(cdef)
-        return ffi, ffi.dlopen(str(path))
+        return Library(ffi, ffi.dlopen(str(path)))
     except (ImportError, OSError, AttributeError) as error:
         raise CompileError(f"the library {path} cannot be loaded: {error}") from error
 
 
-def load_image(image: bytes, module_name: str, cdef: str, *, api: bool) -> tuple[Any, Any]:
+def _module(name: str, path: Path) -> Any:
+    loader = importlib.machinery.ExtensionFileLoader(name, str(path))
+    spec = importlib.util.spec_from_loader(name, loader)
+    if spec is None:
+        raise ImportError(f"no module specification for {path}")
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def load_image(image: bytes, module_name: str, cdef: str, *, api: bool, calls: bool = False) -> Library:
     """`load` for the bytes of a library: what was verified is what is loaded.
 
     They go through a file of their own in a new private directory. The name must be new in this process, because dlopen
@@ -451,7 +477,7 @@ def load_image(image: bytes, module_name: str, cdef: str, *, api: bool) -> tuple
     try:
         path = directory / library_name(f"{module_name}-{hashlib.sha256(image).hexdigest()[:16]}", api=api)
         path.write_bytes(image)
-        return load(path, module_name, cdef, api=api)
+        return load(path, module_name, cdef, api=api, calls=calls)
     except OSError as error:
         raise CompileError(f"no place to load a library from: {error}") from error
     finally:
@@ -459,6 +485,6 @@ def load_image(image: bytes, module_name: str, cdef: str, *, api: bool) -> tuple
 
 
 __all__ = [
-    "CompileError", "CompilerInfo", "build_shared", "find_compiler", "flag_sets", "has_cffi", "has_vector_functions",
-    "kernel_cdef", "library_name", "load", "load_image", "platform_key", "python_headers",
+    "CompileError", "CompilerInfo", "Library", "build_shared", "find_compiler", "flag_sets", "has_cffi",
+    "has_vector_functions", "kernel_cdef", "library_name", "load", "load_image", "platform_key", "python_headers",
 ]  # fmt: skip
