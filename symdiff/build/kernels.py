@@ -69,7 +69,7 @@ def _library(source: str, cdef: str, vector_functions: Sequence[str], statements
 
 
 def _calls() -> Any:
-    """The module of `calls.c`, compiled once for all kernels; None where it cannot be had: cffi makes the calls then."""
+    """The module of `calls.c`, compiled once for all kernels; None where it cannot be had: cffi makes calls then."""
     if not calls.possible(api=compiler.python_headers() is not None):
         return None
     try:
