@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,9 @@ def compile_c(
     """
     prefix = spec.name if prefix is None else prefix
     cdef = compiler.kernel_cdef(prefix, [spec.kind], spec.dtype, array=spec.array, workspace=workspace)
-    library = _library(source, cdef, vector_functions, statements)._replace(calls=_calls())
+    with _calls_beside():
+        library = _library(source, cdef, vector_functions, statements)
+    library = library._replace(calls=_calls())
     return array_kernel.c_kernel(spec, library, prefix, shape_error=ShapeError)
 
 
@@ -78,22 +82,61 @@ def _calls() -> Any:
         return None
 
 
-def _built(source: str, cdef: str, vector_functions: Sequence[str], statements: int, calls_text: str = "") -> Library:
-    if not compiler.has_cffi():
-        raise CompileError("compiled kernels need the package cffi (pip install cffi)")
+@contextmanager
+def _calls_beside() -> Iterator[None]:
+    """The first time, `calls.c` is compiled beside what happens here, so that nobody waits for two compilers in turn.
+
+    Only where the cache is usable, and without errors: whatever has to be said, the caller's own thread says it later.
+    """
+
+    def ahead() -> None:
+        with suppress(Exception):
+            _calls()
+
+    thread = threading.Thread(target=ahead) if _calls_are_new() else None
+    if thread is not None:
+        thread.start()
+    try:
+        yield
+    finally:
+        if thread is not None:
+            thread.join()
+
+
+def _calls_are_new() -> bool:
+    try:
+        if not compiler.has_cffi() or not calls.possible(api=compiler.python_headers() is not None):
+            return False
+        key = cache.entry_key(_parts("", "", (), 0, calls.source()))
+        if key in _loaded:
+            return False
+        root = cache.default_root()
+        cache.prepare(root)
+        return not (root / key).exists()
+    except Exception:  # no compiler, no cache: building the kernel says so
+        return False
+
+
+def _parts(source: str, cdef: str, names: Sequence[str], statements: int, calls_text: str) -> dict[str, object]:
+    """Everything that a library depends on. Raises CompileError without a compiler."""
     found = compiler.find_compiler()
-    api = compiler.python_headers() is not None
-    names = tuple(sorted(vector_functions))
-    parts = {
+    return {
         "source": source,
         "cdef": cdef,
         "calls": calls_text,
-        "api": api,
-        "flags": compiler.flag_sets(found, vector_functions=names, statements=statements),
+        "api": compiler.python_headers() is not None,
+        "flags": compiler.flag_sets(found, vector_functions=names, statements=statements, computes=bool(cdef)),
         "vector_functions": names,
         **compiler.platform_key(found),
     }
-    key = cache.entry_key(parts)
+
+
+def _built(source: str, cdef: str, vector_functions: Sequence[str], statements: int, calls_text: str = "") -> Library:
+    if not compiler.has_cffi():
+        raise CompileError("compiled kernels need the package cffi (pip install cffi)")
+    names = tuple(sorted(vector_functions))
+    parts = _parts(source, cdef, names, statements, calls_text)
+    key, api = cache.entry_key(parts), bool(parts["api"])
     if key not in _loaded:
         module_name = f"_symdiff_{key[:20]}"
 

@@ -125,12 +125,13 @@ def _kind(version: str) -> str:
 
 
 def flag_sets(
-    compiler: CompilerInfo, *, vector_functions: Sequence[str] = (), statements: int = 0
+    compiler: CompilerInfo, *, vector_functions: Sequence[str] = (), statements: int = 0, computes: bool = True
 ) -> tuple[tuple[str, ...], ...]:
     """Flags to try in turn: the fast set, then one that any compiler takes. `$SYMDIFF_CFLAGS` is appended to both.
 
     `vector_functions` are the libm names that a vectorised loop calls, `statements` the size of the largest function.
-    Raises CompileError for fast-math in `$SYMDIFF_CFLAGS`.
+    Code that does not compute, but only calls, gets flags that compile fast. Raises CompileError for fast-math in
+    `$SYMDIFF_CFLAGS`.
     """
     extra = tuple(_words("SYMDIFF_CFLAGS", os.environ.get("SYMDIFF_CFLAGS", "")))
     large, gcc = statements > LARGE, compiler.kind == "gcc"
@@ -139,6 +140,8 @@ def flag_sets(
         shared += ("-undefined", "dynamic_lookup")  # the extension's Python symbols come from the running interpreter
     if gcc:  # in basic blocks gcc 12.2 gets code for AVX-512 wrong; loops are marked for SIMD where that pays
         shared += ("-fno-tree-slp-vectorize",)
+    if not computes:
+        return (("-O1", *shared, *extra),)
     level = "-O1" if large else "-O3"
     fast: tuple[str, ...] = (level, "-march=native", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", *shared)
     if large and gcc:
@@ -326,7 +329,7 @@ def build_shared(
     Raises CompileError, OSError where `out_dir` cannot take the file.
     """
     compiler = find_compiler()
-    sets = flag_sets(compiler, vector_functions=vector_functions, statements=statements)
+    sets = flag_sets(compiler, vector_functions=vector_functions, statements=statements, computes=bool(cdef))
     with _work_dir() as work:
         c_file, library = work / f"{module_name}.c", work / library_name(module_name, api=api)
         files: tuple[str, ...] = (c_file.name,)
