@@ -1,6 +1,6 @@
 /* Calls of compiled kernels from Python, without a wrapper in between: arguments to C numbers and pointers, results to
- * Python floats, arrays and the named tuple of the gradient. One text for all formulas; compiler.py appends it to theirs
- * where Python.h is there, and loads it as the module NAME_calls of the same library. calls.py makes the objects.
+ * Python floats, arrays and the named tuple of the gradient. One text for all formulas, compiled where Python.h is there:
+ * once for all kernels of a user, and into the library of every generated package. calls.py makes the objects.
  *
  * Call   the ordinary call for arguments of certain shapes. Whatever is not exactly that (other types, dtypes, shapes,
  *        memory layouts, counts, keywords) gives NotImplemented, and Python sorts it out.
@@ -371,7 +371,7 @@ static int sd_py_read_part(sd_py_call *call, sd_py_part *part, PyObject *shape)
     part->shape = shape;
     part->axes = PyTuple_GET_SIZE(shape);
     part->count = 1;
-    part->sizes = PyMem_New(Py_ssize_t, part->axes + 1);
+    part->sizes = PyMem_Calloc((size_t)part->axes + 1, sizeof *part->sizes);
     if (part->sizes == NULL) {
         PyErr_NoMemory();
         return -1;

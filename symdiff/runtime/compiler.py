@@ -32,8 +32,6 @@ from typing import Any, NamedTuple
 # Above this many statements in one function gcc's optimiser costs seconds and gains nothing in straight-line code.
 LARGE = 2000
 TIMEOUT = 120.0
-# cffi's text keeps to the part of Python's C interface that is the same in all versions, unless this stands before it.
-_WHOLE_API = "#define _CFFI_NO_LIMITED_API\n"
 _TAIL = 20  # lines of compiler output shown in an error
 # These reach beyond the kernel: they switch off denormals for the whole process, or change results.
 _FORBIDDEN = re.compile(
@@ -337,9 +335,11 @@ def build_shared(
             # The source comes first: the macros of Python.h and of what it includes must not touch names in it.
             if cdef:
                 _emit(module_name, cdef, c_file)
-                source = f"{source}\n{_WHOLE_API if calls else ''}{c_file.read_text(encoding='utf-8')}"
-            if calls:
-                source += f"\n#define SD_PY_INIT PyInit_{module_name}_calls\n{calls}"
+                source = f"{source}\n{c_file.read_text(encoding='utf-8')}"
+            if calls:  # in a file of its own, which has all of Python.h
+                second = work / f"{module_name}_calls.c"
+                second.write_text(f"#define SD_PY_INIT PyInit_{second.stem}\n{calls}", encoding="utf-8")
+                files = (*files, second.name) if cdef else (second.name,)
             files = (f"-I{python_headers()}", *files)
         c_file.write_text(source, encoding="utf-8")
         failures = []
