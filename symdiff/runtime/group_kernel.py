@@ -17,7 +17,7 @@ import numpy as np
 from .array_engines import ArrayCall, Operand
 from .array_kernel import ArrayKernel, Plan, parts_of
 from .arrays import Array, Shape, rounded
-from .calls import DirectCall, declined
+from .calls import DirectCall, declined, entered
 from .engines import CEngine
 from .sizes import shape_text
 from .spec import KernelError, KernelShapeError, KernelSpec
@@ -73,11 +73,15 @@ class GroupKernel(ArrayKernel):
 
 
 def group_kernel(
-    spec: KernelSpec, engine: "CEngine | Callable[..., Any]", shape_error: type[Exception] = KernelShapeError
+    spec: KernelSpec,
+    engine: "CEngine | Callable[..., Any]",
+    shape_error: type[Exception] = KernelShapeError,
+    calls: Any = None,
 ) -> GroupKernel:
     """The kernel over compiled code for scalars, or over a Python function; see `CGroupEngine`, `NumpyGroupEngine`."""
     made = CGroupEngine(engine, spec) if isinstance(engine, CEngine) else NumpyGroupEngine(engine, spec)
-    return GroupKernel(spec, made, shape_error=shape_error)
+    kernel: GroupKernel = entered(GroupKernel, calls)(spec, made, shape_error=shape_error)
+    return kernel
 
 
 def _sizes(spec: KernelSpec) -> list[int]:

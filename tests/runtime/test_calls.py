@@ -97,19 +97,19 @@ def test_one_point_in_plain_numbers_is_called_in_c() -> None:
 
 def test_arrays_of_the_shapes_of_the_call_before_are_called_in_c() -> None:
     k, X, w = arrays(), np.ones((4, 3)), np.ones(3)
-    assert k._latest(X, w, 0.5) is NotImplemented
+    assert k._direct(X, w, 0.5) is NotImplemented
     expected = bits(k(X, w, 0.5))
-    assert bits(k._latest(X, w, 0.5)) == bits(k._latest(X, w, np.float32(0.5))) == expected
+    assert bits(k._direct(X, w, 0.5)) == bits(k._direct(X, w, np.float32(0.5))) == expected
     strange = np.empty(25, np.int8)[1:].view(float).reshape(3)
     for other in (
         w[:2], w[:, None], np.ones(6)[::2], w.astype("f4"), w.astype(">f8"), w.view(np.recarray), w.tolist(), 1.0,
         np.ma.ones(3), strange, np.ones(3, int), None,
     ):  # fmt: skip
-        assert k._latest(X, other, 0.5) is NotImplemented
-    assert k._latest(np.asfortranarray(X), w, 0.5) is k._latest(X, w, [0.5]) is k._latest(X, w) is NotImplemented
+        assert k._direct(X, other, 0.5) is NotImplemented
+    assert k._direct(np.asfortranarray(X), w, 0.5) is k._direct(X, w, [0.5]) is k._direct(X, w) is NotImplemented
     w.flags.writeable = False
-    assert bits(k._latest(X, w, 0.5)) == expected
-    assert k(np.ones((2, 3)), w, 0.5)[1].X.shape == (2, 3) and k._latest(X, w, 0.5) is NotImplemented
+    assert bits(k._direct(X, w, 0.5)) == expected
+    assert k(np.ones((2, 3)), w, 0.5)[1].X.shape == (2, 3) and k._direct(X, w, 0.5) is NotImplemented
     assert bits(k(X, w)) == bits(k(X=X, w=w)) == bits(through_cffi(arrays)(X, w))
 
 
@@ -120,7 +120,7 @@ def test_arrays_of_any_size(shape: tuple[int, int], dtype: str) -> None:
     X, w = rng.normal(size=shape).astype(dtype), rng.normal(size=shape[1]).astype(dtype)
     direct, plain = arrays(dtype=dtype), through_cffi(lambda: arrays(dtype=dtype))
     direct(X, w)
-    assert bits(direct._latest(X, w, 0.5)) == bits(plain(X, w, 0.5))
+    assert bits(direct._direct(X, w, 0.5)) == bits(plain(X, w, 0.5))
 
 
 @pytest.mark.parametrize("rows", [2, 520])  # numbers on the stack, and in memory of the thread
@@ -128,7 +128,7 @@ def test_vectors_are_put_together_and_taken_apart(rows: int) -> None:
     k, rng = traced(rows), np.random.default_rng(2)
     a, b = rng.normal(size=(2, rows))
     value, grads = k(a, b, 2.5)
-    assert bits(k._latest(a, b, 2.5)) == bits((value, grads))
+    assert bits(k._direct(a, b, 2.5)) == bits((value, grads))
     assert value == pytest.approx(2.5 * (a @ b)) and type(grads.c) is float
     assert np.array_equal(grads.a, 2.5 * b) and np.array_equal(grads.b, 2.5 * a)
 
@@ -140,7 +140,19 @@ def test_more_arguments_than_a_call_of_arrays_has_room_for() -> None:
     lines = [f"{name}: (n)" for name in many]
     k: Any = symdiff.formula("\n".join([*lines, f"sum({'+'.join(many)})"])).gradient().compile("c")
     given = [np.full(2, float(i)) for i in range(40)]
-    assert k(*given)[0] == k(*given)[0] == 2 * sum(range(40)) and k._latest is calls.declined
+    assert k(*given)[0] == k(*given)[0] == 2 * sum(range(40)) and k._direct is calls.declined
+
+
+def test_the_entry_is_a_method_of_the_class() -> None:
+    k, plain = scalars(), through_cffi(scalars)
+    assert type(k) is not type(plain) is Kernel and isinstance(k, Kernel) and type(k) is type(scalars("value"))
+    assert k.__call__(1.5, 2.0) == type(k).__call__(k, 1.5, 2.0) == Kernel.__call__(k, 1.5, 2.0) == plain(1.5, 2.0)
+    assert type(k).__call__ is type(k).__dict__["__call__"] and k.__call__.__self__ is k
+    assert repr(k) == repr(plain) and k.__doc__ == plain.__doc__ and type(k).__doc__ == Kernel.__doc__
+    with pytest.raises(AttributeError):
+        type(k).__call__(1.5, 2.0)
+    with pytest.raises(TypeError):
+        type(k).__call__()
 
 
 # -- results -----------------------------------------------------------------------------------------------------------
@@ -160,11 +172,11 @@ def test_results_are_new_and_nobody_elses() -> None:
 def test_nothing_is_held_or_lost() -> None:
     k, group, point = arrays(), traced(), scalars()
     X, w, a, number = np.ones((4, 3)), np.ones(3), np.ones(2), 1e300
-    held = [X, w, a, number, None, NotImplemented, np.dtype(float), np.ndarray, k._gradient_type, k._latest, a.shape]
+    held = [X, w, a, number, None, NotImplemented, np.dtype(float), np.ndarray, k._gradient_type, k._direct, a.shape]
 
     def use() -> None:
         for _ in range(50):
-            for result in (k(X, w), group(a, a, number), point(number, number), k._latest(X, w), point._direct("x")):
+            for result in (k(X, w), group(a, a, number), point(number, number), k._direct(X, w), point._direct("x")):
                 del result
 
     use()
@@ -233,7 +245,7 @@ def test_a_collection_within_a_call_may_call_again(rows: int) -> None:
     gc.callbacks.append(call_again)
     gc.set_threshold(1)
     try:
-        found = [bits(k._latest(a, b, 2.0)) for _ in range(100)]
+        found = [bits(k._direct(a, b, 2.0)) for _ in range(100)]
     finally:
         gc.set_threshold(*thresholds)
         gc.callbacks.remove(call_again)
@@ -261,14 +273,14 @@ def test_a_module_that_does_not_compile_is_no_error(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(compiler.tempfile, "tempdir", str(tmp_path))  # where the compiler's input is kept
     monkeypatch.setattr(calls, "source", lambda: "#error no\n")
     k, X, w = arrays(), np.ones((4, 3)), np.ones(3)
-    assert bits(k(X, w)) == bits(k(X, w)) and k._latest is calls.declined
+    assert bits(k(X, w)) == bits(k(X, w)) and k._direct is calls.declined
     assert scalars()(1.5, 2) == through_cffi(scalars)(1.5, 2.0)
 
 
 @pytest.mark.parametrize("arguments", [(), (1,), ((0, 0, 0, True, False, False), (), ()), "no"], ids=repr)
 def test_a_call_of_nothing_cannot_be_made(arguments: Any) -> None:
     module = kernels._calls()
-    for made in (module.Call, module.Bound):
+    for made in (module.Call, module.Bound) + (module.Entry,) * (len(arguments) != 1):
         with pytest.raises((TypeError, ValueError)):
             made(*arguments)
 
