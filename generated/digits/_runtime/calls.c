@@ -6,6 +6,7 @@
  * Call   the ordinary call for arguments of certain shapes. Whatever is not exactly that (other types, dtypes, shapes,
  *        memory layouts, counts, keywords) gives NotImplemented, and Python sorts it out.
  * Bound  a call of addresses that were bound once.
+ * Entry  `__call__` of a class of kernels: tries the object's own Call, `_direct`, before the Python function.
  *
  * Nothing is kept between calls: numbers lie on the stack, or in memory of the calling thread, which is asked for when
  * nothing can run any more that asks for it too. So any thread may call, and a call may come up within another one.
@@ -127,7 +128,7 @@ typedef struct {
     char stack[SD_PY_STACK * sizeof(double) + SD_PY_LINE];
 } sd_py_frame;
 
-static PyObject *sd_py_dtype_name;
+static PyObject *sd_py_dtype_name, *sd_py_direct_name;
 
 static int sd_py_view(sd_py_frame *frame, PyObject *object, int flags)
 {
@@ -527,9 +528,69 @@ static void sd_py_bound_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+/* ---- Entry ---- */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *other; /* the Python function, which is given the kernel first */
+} sd_py_entry;
+
+static PyObject *sd_py_entry_vectorcall(PyObject *self, PyObject *const *given, size_t flags, PyObject *names)
+{
+    Py_ssize_t count = PyVectorcall_NARGS(flags);
+
+    if (names == NULL && count > 0) {
+        PyObject *direct = PyObject_GetAttr(given[0], sd_py_direct_name), *result;
+        if (direct == NULL)
+            return NULL;
+        result = PyObject_Vectorcall(direct, given + 1, (size_t)(count - 1), NULL);
+        Py_DECREF(direct);
+        if (result != Py_NotImplemented)
+            return result;
+        Py_DECREF(result);
+    }
+    return PyObject_Vectorcall(((sd_py_entry *)self)->other, given, (size_t)count, names);
+}
+
+/* As of a function: a method of the object, and the thing itself of the class. */
+static PyObject *sd_py_entry_get(PyObject *self, PyObject *object, PyObject *type)
+{
+    (void)type;
+    if (object != NULL && object != Py_None)
+        return PyMethod_New(self, object);
+    Py_INCREF(self);
+    return self;
+}
+
+static PyObject *sd_py_entry_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
+{
+    PyObject *other;
+    sd_py_entry *entry;
+
+    if (!sd_py_no_names(names) || !PyArg_ParseTuple(arguments, "O", &other))
+        return NULL;
+    entry = (sd_py_entry *)type->tp_alloc(type, 0);
+    if (entry == NULL)
+        return NULL;
+    entry->vectorcall = sd_py_entry_vectorcall;
+    Py_INCREF(other);
+    entry->other = other;
+    return (PyObject *)entry;
+}
+
+static void sd_py_entry_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    Py_XDECREF(((sd_py_entry *)self)->other);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
 /* ---- module ---- */
 
-#define SD_PY_TYPE(name)                                                                                               \
+#define SD_PY_TYPE(name, slot, get, flags) /* with one slot more, 0 for none */                                         \
     static PyMemberDef sd_py_##name##_members[] = {                                                                    \
         {"__vectorcalloffset__", T_PYSSIZET, offsetof(sd_py_##name, vectorcall), READONLY, NULL},                      \
         {NULL, 0, 0, 0, NULL},                                                                                         \
@@ -539,12 +600,14 @@ static void sd_py_bound_dealloc(PyObject *self)
         {Py_tp_dealloc, (void *)sd_py_##name##_dealloc},                                                               \
         {Py_tp_call, (void *)PyVectorcall_Call},                                                                       \
         {Py_tp_members, (void *)sd_py_##name##_members},                                                               \
+        {slot, (void *)(get)},                                                                                         \
         {0, NULL},                                                                                                     \
     };                                                                                                                 \
     static PyType_Spec sd_py_##name##_spec = {"symdiff." #name, sizeof(sd_py_##name), 0,                               \
-        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL, sd_py_##name##_slots}
-SD_PY_TYPE(call);
-SD_PY_TYPE(bound);
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | (flags), sd_py_##name##_slots}
+SD_PY_TYPE(call, 0, NULL, 0);
+SD_PY_TYPE(bound, 0, NULL, 0);
+SD_PY_TYPE(entry, Py_tp_descr_get, sd_py_entry_get, Py_TPFLAGS_METHOD_DESCRIPTOR);
 
 static struct PyModuleDef sd_py_module = {PyModuleDef_HEAD_INIT, "calls", NULL, -1, NULL, NULL, NULL, NULL, NULL};
 
@@ -568,8 +631,10 @@ PyMODINIT_FUNC SD_PY_INIT(void)
     PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);
 #endif
     if ((sd_py_dtype_name == NULL && (sd_py_dtype_name = PyUnicode_InternFromString("dtype")) == NULL)
+        || (sd_py_direct_name == NULL && (sd_py_direct_name = PyUnicode_InternFromString("_direct")) == NULL)
         || sd_py_add_type(module, "Call", &sd_py_call_spec) < 0
-        || sd_py_add_type(module, "Bound", &sd_py_bound_spec) < 0)
+        || sd_py_add_type(module, "Bound", &sd_py_bound_spec) < 0
+        || sd_py_add_type(module, "Entry", &sd_py_entry_spec) < 0)
         Py_CLEAR(module);
     return module;
 }

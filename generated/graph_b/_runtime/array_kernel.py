@@ -19,7 +19,7 @@ import numpy as np
 
 from .array_engines import ArrayCall, ArrayEngine, CArrayEngine, NumpyArrayEngine
 from .arrays import Array, Shape, convert, rounded
-from .calls import DirectCall, declined
+from .calls import DirectCall, declined, entered
 from .compiler import Library
 from .engines import CEngine, NumpyEngine
 from .kernel import Kernel, RawCall, over_any
@@ -38,10 +38,13 @@ def c_kernel(
     if spec.grouped:
         from .group_kernel import group_kernel  # packages of other formulas are without it
 
-        return group_kernel(spec, CEngine(library, prefix, spec.kind), shape_error)
+        return group_kernel(spec, CEngine(library, prefix, spec.kind), shape_error, library.calls)
+    made: Kernel
     if spec.array:
-        return ArrayKernel(spec, CArrayEngine(library, prefix, spec), shape_error=shape_error)
-    return Kernel(spec, CEngine(library, prefix, spec.kind), shape_error=shape_error)
+        made = entered(ArrayKernel, library.calls)(spec, CArrayEngine(library, prefix, spec), shape_error=shape_error)
+    else:
+        made = entered(Kernel, library.calls)(spec, CEngine(library, prefix, spec.kind), shape_error=shape_error)
+    return made
 
 
 def numpy_kernel(
@@ -95,7 +98,7 @@ class ArrayKernel(Kernel):
         super().__init__(spec, whole, shape_error=shape_error)
 
     def _prepare(self) -> None:
-        self._latest: DirectCall = declined  # of the plan used last
+        self._direct: DirectCall = declined  # of the plan used last
         self._plans: dict[tuple[Shape, ...], Plan] = {}
         self._flat_plans: dict[tuple[Any, ...], Plan] = {}
         self._others = [name for name in self.inputs if name not in self.wrt]
@@ -117,7 +120,7 @@ class ArrayKernel(Kernel):
             if out is not None:
                 return self._into(args, out)
         # The common call, of exact arguments in the shapes of the call before, is tried first.
-        result = self._latest(*args)
+        result = self._direct(*args)
         return self._checked(args) if result is NotImplemented else result
 
     def _arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], Any]:
@@ -132,7 +135,7 @@ class ArrayKernel(Kernel):
     def _checked(self, args: tuple[Any, ...]) -> Any:
         operands, shapes = self._operands(args)
         plan = self._plans.get(shapes) or self._plan(shapes)
-        self._latest = plan.direct
+        self._direct = plan.direct
         result = plan.direct(*operands)
         return self._result(plan.call.compute(operands)) if result is NotImplemented else result
 

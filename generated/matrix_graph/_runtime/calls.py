@@ -44,6 +44,15 @@ def declined(*arguments: Any) -> Any:
     return NotImplemented
 
 
+@cache
+def entered(kernel_class: type, calls: Any) -> type:
+    """The class with a `__call__` in C, which tries a kernel's `_direct` and then the class's own; itself without."""
+    if calls is None:
+        return kernel_class
+    own = {"__call__": calls.Entry(kernel_class.__call__), "__doc__": kernel_class.__doc__}
+    return type(kernel_class.__name__, (kernel_class,), {**own, "__module__": kernel_class.__module__})
+
+
 class Direct:
     """A kernel function of a compiled library: `int f(in, out)` over vectors (`vector`), or that of array formulas."""
 
@@ -96,4 +105,4 @@ class Direct:
         return partial(self._calls.Bound(kernel, *map(self._of, pointers), (self._library, sizes, gemm, *pointers)))
 
 
-__all__ = ["Direct", "DirectCall", "declined", "possible", "source"]
+__all__ = ["Direct", "DirectCall", "declined", "entered", "possible", "source"]
