@@ -1,6 +1,6 @@
 /* Copied unchanged from symdiff/runtime/calls.c; the same in every generated package. Do not edit. */
 /* Calls of compiled kernels from Python, without a wrapper in between: arguments to C numbers and pointers, results to
- * Python floats, arrays and the named tuple of the gradient. One text for all formulas, compiled where Python.h is there:
+ * Python floats, arrays and the named tuple of the gradient. One text for all formulas, compiled where Python.h is:
  * once for all kernels of a user, and into the library of every generated package. calls.py makes the objects.
  *
  * Call   the ordinary call for arguments of certain shapes. Whatever is not exactly that (other types, dtypes, shapes,
@@ -217,7 +217,7 @@ static int sd_py_new_array(const sd_py_call *call, const sd_py_part *part, sd_py
     return *made == NULL ? -1 : sd_py_view(frame, *made, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
 }
 
-/* Arrays for the results and room for all numbers, so that no Python code runs between the arguments and the results. */
+/* Arrays for the results and room for all numbers: no Python code runs between taking the numbers and the results. */
 static int sd_py_make_room(const sd_py_call *call, sd_py_frame *frame)
 {
     const sd_py_part *part = call->parts + call->inputs;
@@ -590,7 +590,7 @@ static void sd_py_entry_dealloc(PyObject *self)
 
 /* ---- module ---- */
 
-#define SD_PY_TYPE(name, slot, get, flags) /* with one slot more, 0 for none */                                         \
+#define SD_PY_TYPE(name, slot, get, flags) /* with one slot more, 0 for none */                                        \
     static PyMemberDef sd_py_##name##_members[] = {                                                                    \
         {"__vectorcalloffset__", T_PYSSIZET, offsetof(sd_py_##name, vectorcall), READONLY, NULL},                      \
         {NULL, 0, 0, 0, NULL},                                                                                         \
