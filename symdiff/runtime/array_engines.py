@@ -15,6 +15,8 @@ import numpy as np
 
 from .arrays import Array, Shape, rounded
 from .blas import gemm_address
+from .calls import Direct, DirectCall, declined
+from .compiler import Library
 from .spec import KernelError, KernelSpec
 from .workspace import Workspaces
 
@@ -29,6 +31,9 @@ class ArrayCall(Protocol):
 
     def fill(self, operands: Sequence[Operand], outputs: Sequence[Array]) -> None:
         """The same into existing arrays."""
+
+    def direct(self, shapes: Sequence[Shape], gradient: type | None) -> DirectCall:
+        """The whole call for arguments of these shapes, as `Direct.call` makes it, or `declined`."""
 
     def bind(self, operands: Sequence[Array], outputs: Sequence[Array]) -> "partial[int]":
         """`fill` as a call without arguments that returns 0; not to be called by two threads at once."""
@@ -87,6 +92,9 @@ class _NumpyCall:
         for output, result in zip(outputs, self._results(operands), strict=True):
             np.copyto(output, result, casting="same_kind")
 
+    def direct(self, shapes: Sequence[Shape], gradient: type | None) -> DirectCall:
+        return declined
+
     def bind(self, operands: Sequence[Array], outputs: Sequence[Array]) -> "partial[int]":
         return partial(self._refill, operands, outputs)
 
@@ -114,15 +122,20 @@ class CArrayEngine:
 
     backend = "c"
 
-    def __init__(self, ffi: Any, lib: Any, prefix: str, spec: KernelSpec) -> None:
+    def __init__(self, library: Library, prefix: str, spec: KernelSpec) -> None:
+        ffi, lib, module = library
         self.spec, self.dtype, self.ffi = spec, np.dtype(spec.dtype), ffi
-        self.packed = getattr(lib, f"{prefix}_{spec.kind}_packed")
+        name = f"{prefix}_{spec.kind}_packed"
+        self.packed = getattr(lib, name)
         self._library = lib  # keeps a dlopened library open
         self._workspace = getattr(lib, f"{prefix}_{spec.kind}_packed_workspace")
         arguments = ffi.typeof(self.packed).args
         self.pointer, self._gemm = arguments[3], arguments[4]
         self.null = ffi.NULL
         self.workspaces = Workspaces(ffi, self.pointer, self.dtype)
+        self.calls: Direct | None = None
+        if module is not None:
+            self.calls = Direct(module, ffi, lib, name, self.dtype, self.workspaces, vector=False)
 
     def prepare(self, sizes: tuple[int, ...], shapes: Sequence[Shape]) -> "_CCall":
         """See `ArrayEngine`. Raises MemoryError for sizes whose workspace is beyond every memory."""
@@ -139,6 +152,10 @@ class _CCall:
         self._scalars = [place for place, shape in enumerate(shapes) if not shape]
         # Every attribute looked up in a call costs as much as the arithmetic of a small formula.
         self._tools = (engine.ffi.new, engine.ffi.from_buffer, engine.pointer)
+
+    def direct(self, shapes: Sequence[Shape], gradient: type | None) -> DirectCall:
+        made, held = self._engine.calls, {"sizes": self._sizes, "gemm": self._gemm}
+        return declined if made is None else made.call(shapes, self._shapes, gradient, workspace=self._numbers, **held)
 
     def compute(self, operands: Sequence[Operand]) -> list[Any]:
         new, from_buffer, pointer = self._tools
@@ -178,11 +195,9 @@ class _CCall:
         pointers = ffi.typeof(ffi.getctype(pointer, "[]"))
         sources, targets = ([from_buffer(pointer, a) for a in arrays] for arrays in (operands, outputs))
         workspace = self._engine.workspaces.new(numbers) if numbers else self._engine.null
-        return partial(
-            self._engine.packed,
-            self._sizes,
-            ffi.new(pointers, sources),
-            ffi.new(pointers, targets),
-            workspace,
-            self._gemm,
-        )
+        given, results = ffi.new(pointers, sources), ffi.new(pointers, targets)
+        made = self._engine.calls
+        if made is None:
+            return partial(self._engine.packed, self._sizes, given, results, workspace, self._gemm)
+        total = numbers + sum(array.size for array in (*operands, *outputs))
+        return made.bound(given, results, total, sizes=self._sizes, gemm=self._gemm, workspace=workspace)

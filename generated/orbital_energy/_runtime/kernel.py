@@ -51,6 +51,9 @@ class Engine(Protocol):
     def point_function(self, spec: KernelSpec) -> Callable[[Sequence[float]], Iterable[float]]:
         """A function from the inputs at one point to the outputs, which iterate as Python numbers."""
 
+    def direct_call(self, spec: KernelSpec, gradient: type | None) -> Callable[..., Any] | None:
+        """The whole call at one point of numbers, NotImplemented for anything else; see `Direct.call`."""
+
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array], shape: Shape) -> int:
         """Compute the outputs at every point of `shape`; inputs broadcast to it. Returns 0."""
 
@@ -108,6 +111,9 @@ class Kernel(KernelPage):
     def _prepare(self) -> None:
         """What calls need beside names."""
         self._point = self._engine.point_function(self.spec)
+        gradient = self._gradient_type if self._has_gradient else None
+        direct = self._engine.direct_call(self.spec, gradient)
+        self._direct: Callable[..., Any] = direct or _checked_point(self._point, self._count, gradient)
         self._flat_order = _flat_order(self.spec)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -117,18 +123,8 @@ class Kernel(KernelPage):
         if kwargs:
             named = self._defaults | kwargs if self._defaults else kwargs
             point = tuple(map(named.get, self.inputs)) if not args and len(named) == self._count else ()
-        if len(point) == self._count:
-            for number in point:
-                if type(number) is not float and type(number) not in PLAIN:
-                    break
-            else:
-                try:
-                    value, *gradient = self._point(point)
-                except OverflowError:  # an integer beyond float64: the checking path says which
-                    pass
-                else:
-                    return (value, _new_tuple(self._gradient_type, gradient)) if self._has_gradient else value
-        return self._checked_call(args, kwargs)
+        result = self._direct(*point)
+        return self._checked_call(args, kwargs) if result is NotImplemented else result
 
     def _checked_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         given, out = self._bind(args, kwargs)
@@ -301,6 +297,26 @@ class Kernel(KernelPage):
         if not isinstance(number, float):
             raise self._shape_error(f"argument {name!r}: expected a number, got an array of shape {number.shape}")
         return number
+
+
+def _checked_point(
+    point: Callable[[Sequence[float]], Iterable[float]], count: int, gradient_type: Any
+) -> Callable[..., Any]:
+    """`Direct.call` in Python."""
+
+    def call(*numbers: Any) -> Any:
+        if len(numbers) != count:
+            return NotImplemented
+        for number in numbers:
+            if type(number) is not float and type(number) not in PLAIN:
+                return NotImplemented
+        try:
+            value, *gradient = point(numbers)
+        except OverflowError:  # an integer beyond float64: the checking path says which
+            return NotImplemented
+        return value if gradient_type is None else (value, _new_tuple(gradient_type, gradient))
+
+    return call
 
 
 def over_any(output: Array, inputs: Sequence[Array]) -> bool:
