@@ -35,6 +35,8 @@ from symdiff.programs import recording
 from symdiff.progress import Progress, progress_bar
 from symdiff.render import derivation, derivation_options, html_body, html_page, trace_text
 from symdiff.render.c import CSource, c_module
+from symdiff.render.c_array import array_memory
+from symdiff.render.c_array_memory import MemoryUse
 from symdiff.render.context import Sheet, default_wrt
 from symdiff.render.derivation_options import Headings, Level, Options, Style
 from symdiff.render.graph import drawing
@@ -298,6 +300,20 @@ class Program(Shown):
             made = self._c(name, dtype)
             return made.source if language == "c" else made.header
         raise UnsupportedError(f"no language {quoted(language)}; there are python, c and h")
+
+    def memory(self, **sizes: int) -> MemoryUse:
+        """How many numbers the C of a formula of arrays holds beside inputs and outputs, at these run-time sizes.
+
+        `memory(n=1000).peak` is what it needs, `.intermediates` what all intermediate arrays together have.
+
+        Raises SymdiffError for a formula of scalars, and for sizes that are missing, unknown or negative.
+        """
+        if not self.code_tape.is_array:
+            raise SymdiffError("memory: a formula of scalars has no intermediate arrays")
+        dims = self.code_tape.dims
+        if sorted(sizes) != sorted(dims) or min(sizes.values(), default=0) < 0:
+            raise SymdiffError(f"memory: expected sizes of 0 or more for {', '.join(dims) or 'nothing'}, got {sizes}")
+        return array_memory(self._code_sheet("formula", "float64")).at(sizes)
 
     def _c(self, name: str, dtype: DType) -> CSource:
         return c_module(self._code_sheet(name, dtype))

@@ -71,7 +71,12 @@ def _gathered(expr: Call, kept: dict[str, Step], uses: Counter[str]) -> tuple[Sp
         arg = args[place]
         found = kept.get(arg.id) if isinstance(arg, Name) and uses[arg.id] == 1 else None
         part = found.expr if found is not None else None
-        if found is None or not isinstance(part, Call) or part.op != "contract" or len(args) + len(part.args) - 1 > _OPERANDS:
+        if (
+            found is None
+            or not isinstance(part, Call)
+            or part.op != "contract"
+            or len(args) + len(part.args) - 1 > _OPERANDS
+        ):
             place += 1
             continue
         joined, factors = merged(spec, place, part.options[0])

@@ -23,7 +23,7 @@ from symdiff.render.c_array_elem import Variable
 from symdiff.render.c_array_fuse import items_of
 from symdiff.render.c_array_helpers import NEEDS, array_helpers
 from symdiff.render.c_array_lower import Lowering
-from symdiff.render.c_array_memory import Program, fused
+from symdiff.render.c_array_memory import Memory, Program, fused
 from symdiff.render.c_array_print import Writer
 from symdiff.render.c_array_text import Text, indented
 from symdiff.render.c_array_tiles import Tile
@@ -75,6 +75,15 @@ def array_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     source, header = render("c", "array.c.j2", **context), render("c", "array.h.j2", **context)
     statements = max(function.lines or len(function.body) for function in functions)
     return CSource(source, header, sheet.name, tuple(name + last.suffix for name in vector), statements)
+
+
+def array_memory(sheet: Sheet) -> Memory:
+    """What the function of the sheet's kind needs in C.
+
+    Raises UnsupportedError for a function that is left abstract.
+    """
+    refuse_abstract(sheet.code)
+    return ArrayFunction(sheet, sheet.kind, sheet.code).memory
 
 
 def _facts(function: ArrayFunction) -> list[str]:
@@ -301,8 +310,20 @@ class ArrayFunction:
             "numbers": self.numbers,
             "workspace_lines": indented(self._workspace()),
             "described": self._described(outputs),
-            "workspace_text": self.text.size(self.program.workspace),
+            "workspace_text": self._memory_text(),
         }
+
+    @property
+    def memory(self) -> Memory:
+        """Numbers that the function needs beside inputs and outputs."""
+        return self.program.memory(self.tape)
+
+    def _memory_text(self) -> str:
+        """The size of the workspace beside what it saves."""
+        memory = self.memory
+        local = f", and {memory.local} in local arrays" if memory.local else ""
+        size = self.text.size
+        return f"{size(memory.workspace)}{local}; all intermediate arrays have {size(memory.intermediates)}"
 
     def _outputs(self) -> list[str]:
         """Parameters through which results leave."""

@@ -8,14 +8,43 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from symdiff.expr import Name
 from symdiff.render.c_array_elem import Elem, Variable
 from symdiff.render.c_array_fuse import Loop, Part, items_of, scheduled
 from symdiff.render.c_array_ir import Helper, Map, Statement, is_small
 from symdiff.render.c_array_tiles import Tile, row_length, tiled
-from symdiff.shapes import Size, plus, product, times
+from symdiff.shapes import Size, plus, product, size_value, times
+from symdiff.tape import Tape
 
 _LOCAL = 2048  # numbers in local arrays
+
+
+class MemoryUse(NamedTuple):
+    """Numbers (of 8 bytes, or 4 in float32) that a compiled function holds beside inputs and outputs.
+
+    peak           workspace and local arrays
+    intermediates  all arrays between inputs and outputs together: what it would be if each had memory of its own
+    """
+
+    peak: int
+    intermediates: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Numbers of one function, as sizes: `workspace` and `local` arrays at their peak, and `intermediates`, all arrays
+    between inputs and outputs of the steps together, as they would be if each had memory of its own.
+    """
+
+    workspace: Size
+    local: int
+    intermediates: Size
+
+    def at(self, sizes: Mapping[str, int]) -> MemoryUse:
+        """The numbers for these run-time sizes."""
+        return MemoryUse(size_value(self.workspace, sizes) + self.local, size_value(self.intermediates, sizes))
 
 
 @dataclass
@@ -45,6 +74,18 @@ class Program:
         """Numbers in whole vectors that hold so many."""
         assert isinstance(size, int)
         return -(-size // self.lanes) * self.lanes
+
+    def memory(self, tape: Tape) -> Memory:
+        """What the program needs, beside what the steps of its tape have."""
+        outputs = {expr.id for _, expr in tape.outputs if isinstance(expr, Name)}
+        shapes = {step.into or step.name: step.shape for step in tape.steps}
+        intermediates: Size = 0
+        for name, shape in shapes.items():
+            if shape and name not in outputs:
+                intermediates = plus(intermediates, product(shape))
+        numbers = {each: product(each.shape) for each in self.local}
+        local = sum(self.width(size) if each in self.padded else int(str(size)) for each, size in numbers.items())
+        return Memory(self.workspace, local, intermediates)
 
     def without_local(self) -> Program:
         """The same with all arrays in the workspace, for a body that is cut into functions."""
