@@ -19,7 +19,7 @@ from symdiff.einstein import Spec
 from symdiff.linearize import linearize
 from symdiff.passes import for_values
 from symdiff.passes.products import cheapest
-from symdiff.shapes import dimensions, size_value
+from symdiff.shapes import Size, dimensions, size_value
 from symdiff.tape import check_tape
 
 LETTERS = "ijklmn"
@@ -69,7 +69,8 @@ def test_the_order_for_literal_sizes_is_the_cheapest_of_all(spec: Spec, numbers:
 @settings(max_examples=40, deadline=None)
 @given(spec=contractions(), data=st.data())
 def test_no_order_beats_the_one_for_run_time_sizes_everywhere(spec: Spec, data: st.DataObject) -> None:
-    kinds = {index: data.draw(st.sampled_from([f"s_{index}", "s", 3, 1])) for index in LETTERS}
+    options: dict[str, list[Size]] = {index: [f"s_{index}", "s", 3, 1] for index in LETTERS}
+    kinds = {index: data.draw(st.sampled_from(sizes)) for index, sizes in options.items()}
     path, _ = cheapest(spec, [tuple(kinds[index] for index in part) for part in spec.operands])
     names = list(dict.fromkeys(name for size in kinds.values() for name in dimensions(size)))
     samples = [dict.fromkeys(names, 100), *(dict.fromkeys(names, 50) | {name: 5000} for name in names)]

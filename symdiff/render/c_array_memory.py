@@ -14,7 +14,7 @@ from symdiff.expr import Name
 from symdiff.render.c_array_elem import Elem, Variable
 from symdiff.render.c_array_fuse import Loop, Part, items_of, scheduled
 from symdiff.render.c_array_ir import Helper, Map, Statement, is_small
-from symdiff.render.c_array_tiles import Tile, row_length, tiled
+from symdiff.render.c_array_tiles import Tile, row_length, tiled, used_by
 from symdiff.shapes import Size, plus, product, size_value, times
 from symdiff.tape import Tape
 
@@ -122,10 +122,8 @@ def _stretch(parts: Sequence[Part | Tile], lives: dict[Variable, _Life]) -> None
     for part in parts:
         last = first + (len(part.parts) if isinstance(part, Tile) else 1) - 1
         if isinstance(part, Tile):
-            for variable, life in lives.items():
-                places = (*life.writers, *life.readers)
-                if variable not in part.held and any(first <= place <= last for place in places):
-                    life.readers += [first, last]
+            for variable in used_by(part) - part.held:
+                lives[variable].readers += [first, last]
         first = last + 1
 
 

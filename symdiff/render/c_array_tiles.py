@@ -16,6 +16,7 @@ and functions that go along a row. What lies between them and has nothing to do 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ from symdiff.shapes import Shape, Size, dimensions, product
 
 _NUMBERS = 4096  # of all arrays of a tile together, about: they are to fit into the cache next to the processor
 _FEWEST, _MOST = 64, 512  # rows
+_LONGEST = 40  # parts of one pass, which stands in one function
 _UNKNOWN = 16  # what a row of an input of any width counts as
 _ALONG_ROWS = frozenset("softmax logsumexp amax amin prod prod_others cumsum cumsum_reverse".split())
 _SMALL_FACTOR, _SMALL_SUM = 64, 16  # products that sd_gemm does in loops at the call, not by BLAS
@@ -161,6 +163,11 @@ def _fits(part: Part | Tile, size: str) -> bool:
     return False
 
 
+def used_by(part: Part | Tile) -> set[Variable]:
+    """All variables that the part reads or writes."""
+    return _read(part) | _written(part)
+
+
 def _read(part: Part | Tile) -> set[Variable]:
     parts = part.parts if isinstance(part, Tile) else [part]
     found = {leaf.variable for each in parts for item in items_of(each) for leaf in item.reads()}
@@ -184,7 +191,7 @@ class _Grouping:
         self.made: list[Part | Tile] = []
         self.uses: dict[Variable, int] = dict.fromkeys(needed, 1)
         for part in parts:
-            for variable in _read(part) | _written(part):
+            for variable in used_by(part):
                 self.uses[variable] = self.uses.get(variable, 0) + 1
         self._begin()
         for part in parts:
@@ -203,6 +210,8 @@ class _Grouping:
     def _add(self, part: Part | Tile) -> None:
         reads, writes = _read(part), _written(part)
         free = not (reads & self.written_behind) and not writes & (self.written_behind | self.read_behind)
+        if len(self.group) >= _LONGEST:
+            free = False
         if free and _fits(part, self.size):
             sums = {variable for variable in writes if not has_rows(variable, self.size)}
             if not reads & (self.sums | sums) and not sums & self.read:
@@ -233,35 +242,23 @@ class _Grouping:
 
     def _passes(self) -> Iterator[Part | Tile]:
         """The group as one pass where that saves something, else as it was."""
-        arrays = {variable for variable in self.read | self.written if has_rows(variable, self.size)}
-        lengths = {variable: row_length(variable) for variable in arrays}
-        inside = {
-            variable
-            for variable in arrays & self.written
-            if variable.source is None
-            and variable.output is None
-            and self.uses[variable] == sum(variable in _read(part) | _written(part) for part in self.group)
-        }
-        shared = [each for each in arrays if sum(each in _read(part) | _written(part) for part in self.group) > 1]
-        literal = all(isinstance(lengths[variable], int) for variable in arrays & self.written)
-        if len(self.group) < 2 or not shared or not literal:
+        counts = Counter(variable for part in self.group for variable in used_by(part))
+        arrays = [variable for variable in counts if has_rows(variable, self.size)]
+        written = [variable for variable in arrays if variable in self.written]
+        literal = all(isinstance(row_length(variable), int) for variable in written)
+        if len(self.group) < 2 or not literal or all(counts[variable] < 2 for variable in arrays):
             yield from self.group
             return
         yield from self._zeros()
+        inside = {each for each in written if each.output is None and self.uses[each] == counts[each]}
         # What only one part uses is a number there.
-        lengths = {
-            variable: length
-            for variable, length in lengths.items()
-            if variable.source is not None or variable.output is not None or self.uses[variable] > 1
-        }
-        total = sum(length if isinstance(length, int) else _UNKNOWN for length in lengths.values())
+        lengths = [row_length(each) for each in arrays if each not in inside or counts[each] > 1]
+        total = sum(length if isinstance(length, int) else _UNKNOWN for length in lengths)
         rows = max(_FEWEST, min(_MOST, _NUMBERS // max(total, 1) // _FEWEST * _FEWEST))
-        shifted = sorted(arrays - inside, key=lambda each: self._place(each))
+        variables = (each for part in self.group for item in items_of(part) for each in _variables(item))
+        order = dict.fromkeys(each for each in variables if has_rows(each, self.size) and each not in inside)
+        shifted = sorted(order, key=lambda each: each.source is None)
         yield Tile(self.size, rows, self.group, inside, shifted)
-
-    def _place(self, variable: Variable) -> tuple[int, int]:
-        order = [each for part in self.group for item in items_of(part) for each in _variables(item)]
-        return (0 if variable.source is not None else 1, order.index(variable))
 
     def _zeros(self) -> Iterator[Part]:
         """Sums that begin with the group are set to zero before it, and added to inside."""
