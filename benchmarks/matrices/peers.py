@@ -133,6 +133,7 @@ class Jax(Contestant):
         o.softmax = partial(jax.nn.softmax, axis=1)
         o.mean_square = lambda Z, T: ((Z - T) ** 2).mean()
         o.cross_entropy = lambda Z, Y: -(Y * jax.nn.log_softmax(Z, axis=1)).sum() / len(Z)
+        o.logistic = lambda z, y: (jax.nn.softplus(z) - y * z).mean()
         weights = tuple(range(len(problem.data), len(arguments)))
         function = jax.jit(jax.value_and_grad(partial(problem.loss, o), argnums=weights))
         given, wait = [jax.device_put(array) for array in arguments], jax.block_until_ready
@@ -152,6 +153,7 @@ class Torch(Contestant):
         o.affine = lambda X, W, b: torch.addmm(b, X, W)
         o.softmax = partial(torch.softmax, dim=1)
         o.mean_square, o.cross_entropy = torch.nn.functional.mse_loss, torch.nn.functional.cross_entropy
+        o.logistic = torch.nn.functional.binary_cross_entropy_with_logits
         given = [torch.from_numpy(array) for array in arguments]
         weights = [tensor.requires_grad_() for tensor in given[len(problem.data) :]]
 
@@ -212,6 +214,7 @@ class Casadi(Contestant):
         o.softmax = lambda Z: casadi.exp(Z - casadi.repmat(casadi.log(_row_sums(casadi, Z)), 1, Z.shape[1]))
         o.mean_square = lambda Z, T: casadi.sumsqr(Z - T) / Z.numel()
         o.cross_entropy = lambda Z, Y: (casadi.sum1(casadi.log(_row_sums(casadi, Z))) - casadi.dot(Y, Z)) / Z.shape[0]
+        o.logistic = lambda z, y: casadi.sum1(casadi.log(1 + casadi.exp(z)) - y * z) / z.shape[0]
         names = [*problem.data, *problem.weights]
         given = [casadi.MX.sym(name, *array.shape) for name, array in zip(names, arguments, strict=True)]
         value = problem.loss(o, *given)

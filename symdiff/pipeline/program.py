@@ -19,6 +19,7 @@ from symdiff.runtime.kernel import Kernel
 from symdiff.trace import Trace, refuse_abstract
 
 if TYPE_CHECKING:
+    from symdiff.render.c_array_memory import MemoryUse
     from symdiff.render.trace_views import TraceView
     from symdiff.verify import Report
 
@@ -102,6 +103,22 @@ class Program(Documents, Trained):
     def _is_long(self) -> bool:
         """A formula of scalars for which a compiler takes seconds."""
         return len(self.code_tape.steps) > _LONG and not self.code_tape.is_array
+
+    def memory(self, **sizes: int) -> MemoryUse:
+        """How many numbers the C of a formula of arrays holds beside inputs and outputs, at these run-time sizes.
+
+        `memory(n=1000).peak` is what it needs, `.intermediates` what all intermediate arrays together have.
+
+        Raises SymdiffError for a formula of scalars, and for sizes that are missing, unknown or negative.
+        """
+        from symdiff.render.c_array import array_memory
+
+        if not self.code_tape.is_array:
+            raise SymdiffError("memory: a formula of scalars has no intermediate arrays")
+        dims = self.code_tape.dims
+        if sorted(sizes) != sorted(dims) or min(sizes.values(), default=0) < 0:
+            raise SymdiffError(f"memory: expected sizes of 0 or more for {', '.join(dims) or 'nothing'}, got {sizes}")
+        return array_memory(self._code_sheet("formula", "float64")).at(sizes)
 
     def _numpy_kernel(self, dtype: DType) -> Kernel:
         from symdiff.build import kernels
