@@ -83,8 +83,8 @@ def logsumexp(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool 
     """
     x = _floats(x)
     m = x.max(axis=axis, keepdims=True, initial=-np.inf)
-    rest = _all_but_one(np.exp(x - m), axis)
-    value = np.fmax(m + np.log1p(rest), m)  # for an infinite m the sum is NaN, which fmax passes over
+    value = np.log1p(_all_but_one(np.exp(x - m), axis, m.size))
+    value += m
     return value[()] if keepdims else value.squeeze(axis)[()]
 
 
@@ -97,17 +97,24 @@ def logsumexp_and_softmax(
     m = x.max(axis=axis, keepdims=True, initial=-np.inf)
     e = np.subtract(x, m, out=out)
     np.exp(e, out=e)
-    rest = _all_but_one(e, axis)
-    value = np.fmax(m + np.log1p(rest), m)
-    e /= np.fmax(1.0 + rest, 1.0)
+    rest = _all_but_one(e, axis, m.size)
+    value = np.log1p(rest)
+    value += m
+    rest += 1.0
+    e /= rest
     return value[()] if keepdims else value.squeeze(axis)[()], e
 
 
-def _all_but_one(e: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
-    """The sum of e = exp(x - m) without one of the largest, which are 1: nothing small is added to a 1."""
-    largest = e == 1.0
-    count = largest.sum(axis=axis, keepdims=True, dtype=e.dtype)
-    return (e - largest).sum(axis=axis, keepdims=True) + (count - 1.0)
+def _all_but_one(e: np.ndarray, axis: int | tuple[int, ...] | None, lanes: int) -> np.ndarray:
+    """The sum of e = exp(x - m) without one of the largest in every lane, which are 1: nothing small is added to a 1.
+
+    0 where m is not finite and e is NaN.
+    """
+    ones = np.floor(e)  # 1 for the largest, else 0
+    rest = np.add.reduce(e - ones, axis=axis, keepdims=True)
+    if np.count_nonzero(ones) != lanes:  # some are equal
+        rest += np.add.reduce(ones, axis=axis, keepdims=True) - 1.0
+    return np.fmax(rest, 0.0)
 
 
 def softmax(x: np.ndarray, axis: int | tuple[int, ...] | None, out: np.ndarray | None = None) -> np.ndarray:

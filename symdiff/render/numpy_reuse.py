@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from symdiff.einstein import LETTERS, Spec, familiar
+from symdiff.einstein import LETTERS, UNIT, Spec, familiar
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, call, names, walk
 from symdiff.expr import ONE_NUMBER as ONE
 from symdiff.expr import ZERO_NUMBER as ZERO
@@ -62,7 +62,10 @@ def reused(tape: Tape, *, dot_products: bool) -> Reuse:
     tape = _mapped(tape, _signs(tape))
     tape, joint = _joined(tape)
     tape = _mapped(tape, _masked)
-    tape, absorbed = _dotted(tape) if dot_products else (tape, {})
+    absorbed: dict[str, Step] = {}
+    if dot_products:
+        tape = _mapped(tape, lambda node: _row_dots(node, tape.shapes))
+        tape, absorbed = _dotted(tape)
     return Reuse(tape, absorbed, joint)
 
 
@@ -157,6 +160,20 @@ def _is_mask(expr: Expr) -> bool:
     whether = expr.args[0] if expr.op == "where" else expr
     known = isinstance(whether, Call) and whether.op in COMPARE_OPS
     return known and (expr.op != "where" or expr.args[1:] == (ONE, ZERO))
+
+
+def _row_dots(node: Expr, shapes: Mapping[str, Shape]) -> Expr:
+    """sum(a*b) over the last axis, of factors of one shape, as one contraction."""
+    if not isinstance(node, Call) or node.op != "contract" or familiar(node.options[0]).kind != "sum":
+        return node
+    product, spec = node.args[0], node.options[0]
+    if not isinstance(product, Call) or product.op != "mul" or UNIT in spec.operands[0]:
+        return node
+    known = all(name in shapes for name in names(product))
+    same = known and len({shape_of(each, shapes) for each in product.args}) == 1
+    if not same or familiar(spec).axes != (len(spec.operands[0]) - 1,):
+        return node
+    return call("contract", *product.args, options=(Spec(spec.operands * 2, spec.output), *node.options[1:]))
 
 
 def _dotted(tape: Tape) -> tuple[Tape, dict[str, Step]]:
