@@ -83,7 +83,7 @@ def logsumexp(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool 
     """
     x = _floats(x)
     m = x.max(axis=axis, keepdims=True, initial=-np.inf)
-    value = np.log1p(_all_but_one(np.exp(x - m), axis, m.size))
+    value: np.ndarray = np.log1p(_all_but_one(np.exp(x - m), axis, m.size))
     value += m
     return value[()] if keepdims else value.squeeze(axis)[()]
 
@@ -120,7 +120,7 @@ def _all_but_one(e: np.ndarray, axis: int | tuple[int, ...] | None, lanes: int) 
 def softmax(x: np.ndarray, axis: int | tuple[int, ...] | None, out: np.ndarray | None = None) -> np.ndarray:
     """exp(x)/sum(exp(x)), after subtraction of the largest; NaN where that is +-inf or NaN. `out` may be x."""
     x = _floats(x)
-    e = np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=out)
+    e: np.ndarray = np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=out)
     np.exp(e, out=e)
     e /= e.sum(axis=axis, keepdims=True)
     return e

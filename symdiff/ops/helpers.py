@@ -35,7 +35,7 @@ def _polynomial(coefficients: tuple[float, ...], x: np.ndarray) -> np.ndarray:
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """exp(x)/(1 + exp(x)): the left tail is exact. 1e38 stands for all larger exponentials, whose result is 1."""
-    e = np.minimum(np.exp(x), 1e38)
+    e: np.ndarray = np.minimum(np.exp(x), 1e38)
     return e / (1.0 + e)
 
 

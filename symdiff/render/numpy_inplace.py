@@ -9,7 +9,7 @@ the same operations on the same numbers as without.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,11 +18,16 @@ import numpy as np
 from symdiff.expr import Call, Expr, Name, Number, names, walk
 from symdiff.ops import TABLE
 from symdiff.render.numpy_memory import Memory
-from symdiff.render.numpy_spelling import NumpyPrinter, bracketed, stretchable
+from symdiff.render.numpy_spelling import NumpyPrinter, stretchable
 from symdiff.shapes import Shape
 from symdiff.tape import Tape
 
-_INFIX = {"add": ("np.add", "+="), "mul": ("np.multiply", "*="), "sub": ("np.subtract", "-="), "div": ("np.divide", "/=")}
+_INFIX = {
+    "add": ("np.add", "+="),
+    "mul": ("np.multiply", "*="),
+    "sub": ("np.subtract", "-="),
+    "div": ("np.divide", "/="),
+}
 _COMMUTE = frozenset({"add", "mul"})
 _OUT = frozenset({"softmax"})  # own functions of an array of the same shape that take `out`
 _DEEPEST = 8  # operations around the array that is written over
@@ -57,8 +62,10 @@ class Place:
     around: tuple[tuple[Call, int], ...]
 
 
-def place_for(expr: Expr, shape: Shape, shapes: Mapping[str, Shape], is_free: Callable[[str], bool], own: Callable[[str], str]) -> Place | None:
-    """The array for the value of `expr`: the one with most operations around it, so that fewest temporaries are made."""
+def place_for(
+    expr: Expr, shape: Shape, shapes: Mapping[str, Shape], is_free: Callable[[str], bool], own: Callable[[str], str]
+) -> Place | None:
+    """The array for the value of `expr`: with most operations around it, so that fewest temporaries are made."""
     found: Place | None = None
     work: list[tuple[Expr, tuple[tuple[Call, int], ...]]] = [(expr, ())]
     while work:
@@ -98,7 +105,9 @@ def lines_in_place(printer: NumpyPrinter, place: Place, target: str | None) -> l
     old = printer(Name(place.name))
     current = old
     for call, k in place.around:
-        others = [arg if isinstance(arg, Number) else stretchable(printer, arg) for j, arg in enumerate(call.args) if j != k]
+        others = [
+            arg if isinstance(arg, Number) else stretchable(printer, arg) for j, arg in enumerate(call.args) if j != k
+        ]
         made.append(_statement(printer, call, k, others, current, target or old))
         current = target or old
     return made

@@ -1,6 +1,6 @@
-"""What NumPy code takes from values that it has already, and where it saves an array: a tape -> the same in fewer passes.
+"""What NumPy code takes from values that it has already, and where it saves an array: a tape -> the same in less.
 
-    joint     sigmoid and its derivative share an exponential, and so do logsumexp and softmax: the forward step gives both
+    joint     sigmoid and its derivative share an exponential, as do logsumexp and softmax: one step gives both
     sign      relu(x) > 0 says what x > 0 says, so that x need not be kept
     mask      a comparison multiplies as it is, without an array of ones and zeros
     products  a sum of products is a dot product, without an array of the products
@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from symdiff.einstein import LETTERS, UNIT, Spec, familiar
-from symdiff.expr import Call, Expr, Name, Number, bottom_up, call, names, walk
 from symdiff.expr import ONE_NUMBER as ONE
 from symdiff.expr import ZERO_NUMBER as ZERO
+from symdiff.expr import Call, Expr, Name, Number, bottom_up, call, names, walk
 from symdiff.ops import COMPARE_OPS
 from symdiff.ops.infer import shape_of
 from symdiff.shapes import Shape
@@ -29,7 +29,7 @@ _Rewrite = Callable[[Expr], Expr]
 
 @dataclass(frozen=True)
 class Joint:
-    """A helper that gives the value of an op and `what` else; `fits` knows the latter as an expression over the step."""
+    """A helper that gives the value of an op and `what` else; `fits` knows that as an expression over the step."""
 
     helper: str
     what: str
@@ -129,9 +129,12 @@ def _joined(tape: Tape) -> tuple[Tape, dict[str, tuple[Joint, str]]]:
     places: dict[Expr, Expr] = {}
     nodes = [part for step in tape.reverse for part in walk(step.expr) if isinstance(part, Call)]
     for step in tape.primal:
-        joint = _JOINTS.get(step.expr.op) if isinstance(step.expr, Call) else None
-        if joint is None or not isinstance(step.expr.args[0], Name) or not shapes[_operand(step)]:  # type: ignore[union-attr]  # a Call
+        expr = step.expr
+        joint = _JOINTS.get(expr.op) if isinstance(expr, Call) else None
+        if joint is None or not isinstance(expr, Call) or not isinstance(expr.args[0], Name):
             continue
+        if not shapes[expr.args[0].id]:
+            continue  # a number, which no helper can write over
         if fitting := [node for node in nodes if joint.fits(step, node)]:
             second = namer.fresh(f"{step.name}_{joint.what}")
             found[step.name] = joint, second

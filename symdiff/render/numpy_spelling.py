@@ -1,7 +1,7 @@
 """Expressions over arrays as a person writes them in NumPy: products with `dot`, sums with `sum`, sizes by name.
 
 The spellings of the op tables know a call alone; these also know the shapes of its operands. Methods are chosen where
-NumPy has both: for 3 x 3 matrices `A.dot(B)` takes 0.3 us, `np.dot(A, B)` 0.5 and `A @ B` 0.9, and `A.sum(axis=0)` takes
+NumPy has both: for 3 x 3 matrices `A.dot(B)` takes 0.3 us, `np.dot(A, B)` 0.5 and `A @ B` 0.9, and `A.sum(axis=0)`
 half of `np.sum(A, axis=0)`; for large ones they are the same code.
 """
 

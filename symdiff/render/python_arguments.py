@@ -48,7 +48,9 @@ def _tests(printer: NumpyPrinter, inputs: Sequence[Input], names: Mapping[str, s
         new = [size for size in dict.fromkeys(given.shape) if isinstance(size, str) and size not in bound]
         bound.update(new)
         if new:
-            places = [printer.size(s) if s in new and given.shape.index(s) == k else "_" for k, s in enumerate(given.shape)]
+            places = [
+                printer.size(s) if s in new and given.shape.index(s) == k else "_" for k, s in enumerate(given.shape)
+            ]
             unpacked.append(f"{', '.join(places)}{',' * (len(places) == 1)} = {name}.shape")
         if len(new) < len(given.shape) or not given.shape:
             tests.append(f"{name}.shape != {_shape(printer, given.shape)}")

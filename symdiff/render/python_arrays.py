@@ -37,7 +37,7 @@ from symdiff.render.python_parts import (
     signature,
 )
 from symdiff.render.update_python import update_context, update_ops
-from symdiff.shapes import described, shape_text
+from symdiff.shapes import Shape, described, shape_text
 from symdiff.tape import PRIMAL, Step
 
 _WIDTH = LINE - 4  # of a line inside a function
@@ -76,7 +76,7 @@ def array_module(sheet: Sheet) -> str:
         reverse=reverse,
         result=result,
         fields=fields(tape.wrt),
-        notes=remarks(tape),
+        notes=remarks(tape) + _spelled(code if sheet.kind == "gradient" else value_code),
     )
 
 
@@ -84,6 +84,14 @@ def _value_alone(sheet: Sheet) -> Sheet:
     """The forward sweep, which keeps nothing for a reverse sweep."""
     tape = sheet.code
     return replace(sheet, code=tape.with_steps(tape.primal, outputs=tape.outputs[:1], wrt=(), bars=()), kind="value")
+
+
+def _spelled(code: Iterable[str]) -> list[str]:
+    """Lines of the header on what a reader may not know."""
+    text = "\n".join(code)
+    said = ["A.dot(B) is A @ B"] if ".dot(" in text else []
+    said += ["out= writes over an array that is not needed any more"] if ", out=" in text else []
+    return [f"In the code {', and '.join(said)}."] if said else []
 
 
 def _shapes(inputs: Iterable[Input]) -> list[str]:
@@ -133,7 +141,7 @@ class _Body:
             return found
         return NEW  # a copy made by `_first`, or a number
 
-    def _find_places(self, made: set[str], shapes: Mapping[str, tuple]) -> None:
+    def _find_places(self, made: set[str], shapes: Mapping[str, Shape]) -> None:
         """Where steps may write over an array; `made` are the names of arrays of the code's own so far."""
         last = last_reads(self.tape, self.known)
 

@@ -50,8 +50,8 @@ class NumpyArrayEngine:
 
     The function gets read-only C-contiguous arrays of the kernel's dtype and exact shapes, 0-d ones for scalars. Its
     results may be those arrays themselves, views, and whatever broadcasts to the shape of the output. A `trusted`
-    function, which symdiff has generated, gets the caller's arrays as they are, as it writes to none, and its results are
-    handed on: new arrays that share nothing.
+    function, which symdiff has generated, gets the caller's arrays as they are, as it writes to none, and its results
+    are handed on: new arrays that share nothing.
     """
 
     backend = "numpy"
