@@ -66,7 +66,7 @@ def reused(tape: Tape, *, dot_products: bool) -> Reuse:
     if dot_products:
         tape = _mapped(tape, lambda node: _row_dots(node, tape.shapes))
         tape, absorbed = _dotted(tape)
-    return Reuse(tape, absorbed, joint)
+    return Reuse(_delayed(tape, joint), absorbed, joint)
 
 
 def _mapped(tape: Tape, rewrite: _Rewrite) -> Tape:
@@ -140,6 +140,23 @@ def _joined(tape: Tape) -> tuple[Tape, dict[str, tuple[Joint, str]]]:
             found[step.name] = joint, second
             places |= dict.fromkeys(fitting, Name(second))
     return (_mapped(tape, lambda node: places.get(node, node)) if places else tape), found
+
+
+def _delayed(tape: Tape, joint: Mapping[str, tuple[Joint, str]]) -> Tape:
+    """Joint steps after the last other reading of their operand, where nothing has read them by then: the operand's
+    memory is then free for the second result.
+    """
+    steps = list(tape.steps)
+    for step in tape.steps:
+        if step.name in joint:
+            here = steps.index(step)
+            results = {step.name, joint[step.name][1]}
+            read = next((k for k, each in enumerate(steps) if results & set(each.operands)), len(steps))
+            others = [k for k, each in enumerate(steps) if k != here and _operand(step) in each.operands]
+            if others and here < max(others) < read and steps[max(others)].role == PRIMAL:
+                steps.insert(max(others) + 1, step)
+                del steps[here]
+    return tape.with_steps(steps)
 
 
 # -- arrays that need not be made --------------------------------------------------------------------------------------
