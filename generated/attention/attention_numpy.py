@@ -44,9 +44,9 @@ def _floats(x: np.ndarray) -> np.ndarray:
 def softmax(x: np.ndarray, axis: int | tuple[int, ...] | None, out: np.ndarray | None = None) -> np.ndarray:
     """exp(x)/sum(exp(x)), after subtraction of the largest; NaN where that is +-inf or NaN. `out` may be x."""
     x = _floats(x)
-    e: np.ndarray = np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=out)
+    e: np.ndarray = np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf), out=out)
     np.exp(e, out=e)
-    e /= e.sum(axis=axis, keepdims=True)
+    e /= np.add.reduce(e, axis=axis, keepdims=True)
     return e
 
 

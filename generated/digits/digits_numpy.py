@@ -52,7 +52,7 @@ def logsumexp(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool 
     So a small rest is not lost. +-inf and NaN as the largest are the result; of nothing it is -inf.
     """
     x = _floats(x)
-    m = x.max(axis=axis, keepdims=True, initial=-np.inf)
+    m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     value: np.ndarray = np.log1p(_all_but_one(np.exp(x - m), axis, m.size))
     value += m
     return value[()] if keepdims else value.squeeze(axis)[()]
@@ -64,7 +64,7 @@ def logsumexp_and_softmax(
     """logsumexp(x), and its derivative exp(x - logsumexp(x)), made of the same exponentials; `out`, which may be x, is
     memory for the latter.
     """
-    m = x.max(axis=axis, keepdims=True, initial=-np.inf)
+    m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     e = np.subtract(x, m, out=out)
     np.exp(e, out=e)
     rest = _all_but_one(e, axis, m.size)
@@ -78,13 +78,13 @@ def logsumexp_and_softmax(
 def _all_but_one(e: np.ndarray, axis: int | tuple[int, ...] | None, lanes: int) -> np.ndarray:
     """The sum of e = exp(x - m) without one of the largest in every lane, which are 1: nothing small is added to a 1.
 
-    0 where m is not finite and e is NaN.
+    Where m is not finite, all of e that is not 0 is NaN and counts as a largest one.
     """
-    ones = np.floor(e)  # 1 for the largest, else 0
-    rest = np.add.reduce(e - ones, axis=axis, keepdims=True)
-    if np.count_nonzero(ones) != lanes:  # some are equal
-        rest += np.add.reduce(ones, axis=axis, keepdims=True) - 1.0
-    return np.fmax(rest, 0.0)
+    smaller = e < 1.0
+    rest: np.ndarray = np.add.reduce(e, axis=axis, keepdims=True, where=smaller)
+    if smaller.size - np.count_nonzero(smaller) != lanes:  # some of the largest are equal
+        rest += np.add.reduce(~smaller, axis=axis, dtype=e.dtype, keepdims=True) - 1.0
+    return rest
 
 
 class Gradient(NamedTuple):
@@ -188,8 +188,8 @@ def gradient(X, Y, W1, b1, W2, b2, lam=0.001):
     H = np.tanh(Z)                                # (3)
     v4 = H.dot(W2)                                # (4)
     O = np.add(v4, b2, out=v4)                    # (5)
-    v6, v6_softmax = logsumexp_and_softmax(O, axis=1)  # (6)
     v8 = np.vecdot(Y, O)                          # (7); (8)
+    v6, v6_softmax = logsumexp_and_softmax(O, axis=1, out=O)  # (6)
     v9 = np.subtract(v6, v8, out=v6)              # (9)
     v10 = v9.sum()                                # (10)
     L = v10/n                                     # (11)

@@ -41,7 +41,7 @@ def logsumexp(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool 
     So a small rest is not lost. +-inf and NaN as the largest are the result; of nothing it is -inf.
     """
     x = _floats(x)
-    m = x.max(axis=axis, keepdims=True, initial=-np.inf)
+    m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     value: np.ndarray = np.log1p(_all_but_one(np.exp(x - m), axis, m.size))
     value += m
     return value[()] if keepdims else value.squeeze(axis)[()]
@@ -53,7 +53,7 @@ def logsumexp_and_softmax(
     """logsumexp(x), and its derivative exp(x - logsumexp(x)), made of the same exponentials; `out`, which may be x, is
     memory for the latter.
     """
-    m = x.max(axis=axis, keepdims=True, initial=-np.inf)
+    m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     e = np.subtract(x, m, out=out)
     np.exp(e, out=e)
     rest = _all_but_one(e, axis, m.size)
@@ -67,13 +67,13 @@ def logsumexp_and_softmax(
 def _all_but_one(e: np.ndarray, axis: int | tuple[int, ...] | None, lanes: int) -> np.ndarray:
     """The sum of e = exp(x - m) without one of the largest in every lane, which are 1: nothing small is added to a 1.
 
-    0 where m is not finite and e is NaN.
+    Where m is not finite, all of e that is not 0 is NaN and counts as a largest one.
     """
-    ones = np.floor(e)  # 1 for the largest, else 0
-    rest = np.add.reduce(e - ones, axis=axis, keepdims=True)
-    if np.count_nonzero(ones) != lanes:  # some are equal
-        rest += np.add.reduce(ones, axis=axis, keepdims=True) - 1.0
-    return np.fmax(rest, 0.0)
+    smaller = e < 1.0
+    rest: np.ndarray = np.add.reduce(e, axis=axis, keepdims=True, where=smaller)
+    if smaller.size - np.count_nonzero(smaller) != lanes:  # some of the largest are equal
+        rest += np.add.reduce(~smaller, axis=axis, dtype=e.dtype, keepdims=True) - 1.0
+    return rest
 
 
 class Gradient(NamedTuple):
@@ -154,8 +154,8 @@ def gradient(X, Y, W, b, lam=0.001):
     # forward sweep
     v1 = X.dot(W)                                 # (1)
     Z = np.add(v1, b, out=v1)                     # (2)
-    v3, v3_softmax = logsumexp_and_softmax(Z, axis=1)  # (3)
     v5 = np.vecdot(Y, Z)                          # (4); (5)
+    v3, v3_softmax = logsumexp_and_softmax(Z, axis=1, out=Z)  # (3)
     v6 = np.subtract(v3, v5, out=v3)              # (6)
     v7 = v6.sum()                                 # (7)
     v8 = v7/n                                     # (8)
