@@ -61,10 +61,11 @@ def reused(tape: Tape, *, dot_products: bool) -> Reuse:
     """See the module. Without `dot_products` sums stay NumPy's own, which rounds less: for float32."""
     tape = _mapped(tape, _signs(tape))
     tape, joint = _joined(tape)
-    tape = _mapped(tape, _masked)
+    shapes = Reuse(tape, {}, joint).shapes()
+    tape = _mapped(tape, lambda node: _masked(node, shapes))
     absorbed: dict[str, Step] = {}
     if dot_products:
-        tape = _mapped(tape, lambda node: _row_dots(node, tape.shapes))
+        tape = _mapped(tape, lambda node: _row_dots(node, shapes))
         tape, absorbed = _dotted(tape)
     return Reuse(_delayed(tape, joint), absorbed, joint)
 
@@ -97,8 +98,8 @@ def _is_slope(step: Step, node: Call) -> bool:
 
 def _is_softmax(step: Step, node: Call) -> bool:
     """exp(x - v), with v along the axes that are left"""
-    inner = node.args[0]
-    if node.op != "exp" or not isinstance(inner, Call) or inner.op != "sub" or inner.args[0] != Name(_operand(step)):
+    inner = node.args[0] if node.op == "exp" else None
+    if not isinstance(inner, Call) or inner.op != "sub" or inner.args[0] != Name(_operand(step)):
         return False
     assert isinstance(step.expr, Call)
     axes, keepdims = step.expr.options
@@ -162,15 +163,16 @@ def _delayed(tape: Tape, joint: Mapping[str, tuple[Joint, str]]) -> Tape:
 # -- arrays that need not be made --------------------------------------------------------------------------------------
 
 
-def _masked(node: Expr) -> Expr:
-    """a*where(c, 1, 0) as a*c: the same bits."""
+def _masked(node: Expr, shapes: Mapping[str, Shape]) -> Expr:
+    """a*where(c, 1, 0) as a*c for an array a: the same bits. A number might be a whole one, and the product as well."""
     if not isinstance(node, Call) or node.op != "mul":
         return node
     for k, other in ((1, 0), (0, 1)):
-        mask = node.args[k]
-        if _is_mask(mask) and not _is_mask(node.args[other]) and not isinstance(node.args[other], Number):
+        mask, factor = node.args[k], node.args[other]
+        if _is_mask(mask) and not _is_mask(factor) and all(name in shapes for name in names(factor)):
             assert isinstance(mask, Call)
-            return node.over(mask.args[0] if j == k else arg for j, arg in enumerate(node.args))
+            if shape_of(factor, shapes):
+                return node.over(mask.args[0] if j == k else arg for j, arg in enumerate(node.args))
     return node
 
 

@@ -33,6 +33,8 @@ FORMULAS = [
     "x: n; h = relu(x); sum(where(x > 0, h*x, x**2)) + sum(h)",
     "x: n; y = x + 1; where(y[0] > 2, sum(y*y), sum(relu(y)*3))",
     "X: (n, m); Y: (n, m); D = X[:, None] - Y[None, :]; sum(exp(-sum(D**2, axis=2)))",
+    "X: (n, m); y: m; sum(where(X > y, X*2, y)) + sum(where(y > 0, 1, y))",
+    "x: n; Z = x*ones((n, n)) + eye(n); sum(logsumexp(Z, axis=1)) + sum(exp(eye(n)))*x[0]",
     "X: (n, m); sum(mean(X**2, axis=1)) + mean(mean(X*X, axis=0)) + norm(X) + norm(X + 1)**2",
     "x: n; c: (); sum(sigmoid(c*x)) + sigmoid(c)*relu(c) + logsumexp(x)*c",
 ]  # fmt: skip
