@@ -84,10 +84,17 @@ class Symdiff(Contestant):
         return _of_pairs(partial(_kernel(problem.text(), self.backend), *arguments))
 
 
-class SymdiffNumpy(Symdiff):
-    """The same tape as NumPy code."""
+class SymdiffNumpy(Contestant):
+    """The generated NumPy module by itself, as a person would call it: with its checks of the arguments."""
 
-    name, title, backend = "numpy", "symdiff, NumPy code", "numpy"
+    name, title = "numpy", "symdiff, generated NumPy module"
+
+    def task(self, problem: Problem, sizes: Sizes, arguments: Sequence[np.ndarray]) -> Task:
+        import symdiff
+
+        module: dict[str, Any] = {"__name__": problem.name}
+        exec(symdiff.formula(problem.text()).gradient().source("python"), module)  # symdiff's own text
+        return _of_pairs(partial(module["gradient"], *arguments))
 
 
 class SymdiffRaw(Contestant):

@@ -59,9 +59,11 @@ def compile_training(
     return CTrainEngine(library.ffi, library.lib, spec)
 
 
-def numpy_kernel(function: Callable[..., Any], spec: KernelSpec) -> Kernel:
-    """A kernel of a generated Python function; see `NumpyEngine` and `NumpyArrayEngine` for what it gets."""
-    return array_kernel.numpy_kernel(spec, function, shape_error=ShapeError)
+def numpy_kernel(function: Callable[..., Any], spec: KernelSpec, *, trusted: bool = False) -> Kernel:
+    """A kernel of a Python function, `trusted` if generated; see `NumpyEngine` and `NumpyArrayEngine` for what it
+    gets.
+    """
+    return array_kernel.numpy_kernel(spec, function, shape_error=ShapeError, trusted=trusted)
 
 
 def _library(source: str, cdef: str, vector_functions: Sequence[str], statements: int) -> Library:

@@ -127,7 +127,7 @@ class Program(Documents, Trained):
 
         sheet = self._code_sheet("formula", dtype)
         function = tape_function(sheet) if self._is_long else load_module(python_module(sheet), self.kind)
-        return kernels.numpy_kernel(function, self._spec(dtype))
+        return kernels.numpy_kernel(function, self._spec(dtype), trusted=True)
 
     def _c_kernel(self, dtype: DType) -> Kernel:
         from symdiff.build import kernels

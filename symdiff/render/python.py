@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -94,8 +95,10 @@ def load_module(text: str, kind: str) -> Callable[..., Any]:
         function: Callable[..., Any] = module.__dict__[kind]
         return function
 
+    gradient = inspect.unwrap(module.gradient)  # an engine has its own np.errstate
+
     def flat(*arrays: Any) -> tuple[Any, ...]:
-        value, gradients = module.gradient(*arrays)
+        value, gradients = gradient(*arrays)
         return (value, *gradients)
 
     return flat

@@ -91,7 +91,7 @@ def kernels(source: Source, functions: dict[str, Callable[..., Any]], specs: Seq
             )
 
     if loaded is None:
-        return [numpy_kernel(spec, functions[spec.kind]) for spec in specs]
+        return [numpy_kernel(spec, functions[spec.kind], trusted=True) for spec in specs]
     return [c_kernel(spec, loaded, source.name) for spec in specs]
 
 

@@ -517,8 +517,8 @@ def test_the_check_of_arrays_finds_a_wrong_derivative(tmp_path: Path) -> None:
     package = array_package(tmp_path)
     module = package / "net_numpy.py"
     code = module.read_text("ascii")
-    assert "W1_bar = X.T @ v2_bar" in code
-    module.write_text(code.replace("W1_bar = X.T @ v2_bar", "W1_bar = 1.001*(X.T @ v2_bar)"))
+    assert "W1_bar = X.T.dot(v2_bar)" in code
+    module.write_text(code.replace("W1_bar = X.T.dot(v2_bar)", "W1_bar = 1.001*X.T.dot(v2_bar)"))
     output = run(package / "check_net.py", cwd=tmp_path, status=1)
     failed = {line.split()[0].rstrip(",") for line in output.splitlines() if line.endswith("FAILED")}
     assert "direction" in failed and "W1" in failed and not {"X", "b1", "b2", "W2"} & failed

@@ -48,7 +48,11 @@ def c_kernel(
 
 
 def numpy_kernel(
-    spec: KernelSpec, function: Callable[..., Any], *, shape_error: type[Exception] = KernelShapeError
+    spec: KernelSpec,
+    function: Callable[..., Any],
+    *,
+    shape_error: type[Exception] = KernelShapeError,
+    trusted: bool = False,
 ) -> Kernel:
     """The kernel of a Python function; see `NumpyEngine` and `NumpyArrayEngine` for what it gets and may return."""
     if spec.grouped:
@@ -56,7 +60,7 @@ def numpy_kernel(
 
         return group_kernel(spec, function, shape_error)
     if spec.array:
-        return ArrayKernel(spec, NumpyArrayEngine(function, spec), shape_error=shape_error)
+        return ArrayKernel(spec, NumpyArrayEngine(function, spec, trusted=trusted), shape_error=shape_error)
     return Kernel(spec, NumpyEngine(function), shape_error=shape_error)
 
 
