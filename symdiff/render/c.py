@@ -20,6 +20,7 @@ from typing import Any
 from symdiff.expr import Call, walk
 from symdiff.render.c_array import array_module
 from symdiff.render.c_chunks import chunked
+from symdiff.render.c_contract import may_contract
 from symdiff.render.c_function import Function, Words, fused
 from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype, wanted_kinds
 from symdiff.render.c_train import rule_ops, training
@@ -67,6 +68,7 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "array": False,
         "train": training(sheet) if trains else None,
         "helpers": helpers,
+        "contract": not long and not helpers and may_contract(functions[-1].tape),
         "sincos": any(made["pairs"] for made in contexts),
         "sincos_helper": helper("sincos", functions[-1].real, suffix, words),
         "facts": _facts(functions[-1]),

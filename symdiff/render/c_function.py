@@ -186,7 +186,7 @@ def fused(function: Function) -> dict[str, Any]:
         "lines": lines,
         "results": _results(function, pairs),
         "pairs": bool(pairs),
-        "outside": _outside(function, pairs),
+        "reach": _reach(function, pairs),
         "text": lines,
     }
 
@@ -218,13 +218,16 @@ def _unused(function: Function) -> list[str]:
     return [function.names[given.name] for given in function.tape.inputs if given.name not in used]
 
 
-def _outside(function: Function, pairs: Pairs) -> str:
-    """How many angles of a point are beyond the range of the fast sine and cosine; NaN counts as beyond."""
-    tests = [
-        f"(fabs{function.suffix}({function.names[x]}) <= SD_SINCOS_LIMIT ? {function.zero} : {function.one})"
-        for x in pairs
-    ]
-    return wrapped("", tests, "", 8, " + ")
+def _reach(function: Function, pairs: Pairs) -> list[str]:
+    """The sum of the squares of a point's angles: one operation an angle, where comparing each with the limit takes
+    four. None is beyond the limit where the sum is within its square.
+    """
+    if not pairs:
+        return []
+    reach = function.namer.fresh("sd_reach")
+    squares = [f"{function.names[x]}*{function.names[x]}" for x in pairs]
+    first = f"{function.real} {reach} = {squares[0]};"
+    return [first, *(f"{reach} += {square};" for square in squares[1:]), f"return {reach};"]
 
 
 def _uses_pair(step: Step, name: str) -> bool:
