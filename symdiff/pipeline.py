@@ -476,12 +476,17 @@ class Program(Shown):
 
     # -- code --------------------------------------------------------------------------------------------------------
 
-    def compile(self, backend: Backend = "auto", *, dtype: DType = "float64") -> Kernel:
+    def compile(
+        self, backend: Backend = "auto", *, dtype: DType = "float64", threads: int | Literal["auto"] | None = None
+    ) -> Kernel:
         """A callable Kernel. `c` raises BuildError without a compiler; `auto` then falls back to NumPy with a
-        warning.
+        warning. `threads` share large batches; see `Kernel.threads`, which it sets.
         """
         dtype = _dtype(dtype)
-        return self._built(_backend(backend), lambda: self._c_kernel(dtype), lambda: self._numpy_kernel(dtype))
+        kernel = self._built(_backend(backend), lambda: self._c_kernel(dtype), lambda: self._numpy_kernel(dtype))
+        if threads is not None:
+            kernel.threads = threads
+        return kernel
 
     def _built(self, backend: Backend, by_c: Callable[[], T], by_numpy: Callable[[], T]) -> T:
         """What the backend gives; `auto` is C, with NumPy and a warning where that cannot be built."""
