@@ -56,6 +56,8 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     contexts = [function.common(heavy) | made for function, made in zip(functions, contexts, strict=True)]
     helpers = _helpers(sheet, functions[-1].tape, words, trains)
     texts = [*helpers, *(line for made in contexts for line in made["text"])]
+    fast_exp = not long and any(function.has_exp for function in functions)
+    texts += ["exp(x)"] * fast_exp  # what the macro falls back on
     libm = libm_used(texts, suffix)
     vector = tuple(name for name in libm if name in VECTOR and not long)
     context: dict[str, Any] = {
@@ -70,6 +72,8 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "helpers": helpers,
         "contract": not long and not helpers and may_contract(functions[-1].tape),
         "sincos": any(made["pairs"] for made in contexts),
+        "fast_exp": fast_exp,
+        "exp_helper": helper("fast_exp", functions[-1].real, suffix, words),
         "sincos_helper": helper("sincos", functions[-1].real, suffix, words),
         "facts": _facts(functions[-1]),
         "stack": _stack(contexts, 4 if suffix else 8, heavy) if long else "",
