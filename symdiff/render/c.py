@@ -22,6 +22,7 @@ from symdiff.render.c_array import array_module
 from symdiff.render.c_chunks import chunked
 from symdiff.render.c_contract import may_contract
 from symdiff.render.c_function import Function, Words, fused
+from symdiff.render.c_schedule import for_compilers
 from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype, wanted_kinds
 from symdiff.render.c_train import rule_ops, training
 from symdiff.render.context import Sheet, left_out
@@ -46,6 +47,8 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         return array_module(sheet, kinds)
     wanted, trains = wanted_kinds(sheet, kinds)
     tapes = {"value": Tape(sheet.code.inputs, sheet.code.primal, sheet.code.outputs[:1]), "gradient": sheet.code}
+    if sum(len(tapes[kind].steps) for kind in wanted) <= _LONGEST_FUSED:
+        tapes = {kind: for_compilers(tape) for kind, tape in tapes.items()}
     functions = [Function(sheet, kind, tapes[kind]) for kind in wanted]
     statements = sum(len(function.tape.steps) for function in functions)
     arrays = max(len(function.inputs) + len(function.outputs) for function in functions)

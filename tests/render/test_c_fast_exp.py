@@ -8,7 +8,20 @@ from mpmath import mp
 
 import symdiff
 
-EDGES = [0.0, -0.0, np.inf, -np.inf, np.nan, -np.nan, 709.782712893384, 709.7827128933841, 710.0, -708.4, -744.4, -745.2]
+EDGES = [
+    0.0,
+    -0.0,
+    np.inf,
+    -np.inf,
+    np.nan,
+    -np.nan,
+    709.782712893384,
+    709.7827128933841,
+    710.0,
+    -708.4,
+    -744.4,
+    -745.2,
+]
 FAR = [1399.0, -1399.0, 1401.0, -1401.0, 1e5, -1e5, 1e300, -1e300, 5e-324, -5e-324, 1e-300, 2.2e-16, -1.1e-16]
 
 
@@ -20,7 +33,9 @@ def _ulps(got: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.compiler
-@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (-30.0, 30.0), (-708.0, 709.0), (-745.0, -708.0), (-1e-8, 1e-8)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(-1.0, 1.0), (-30.0, 30.0), (-708.0, 709.0), (-745.0, -708.0), (-1e-8, 1e-8)]
+)
 def test_one_ulp(low: float, high: float) -> None:
     points = np.random.default_rng(11).uniform(low, high, 4000)
     assert _ulps(symdiff.formula("exp(x)").value().compile("c")(points), points).max() <= 1.0
