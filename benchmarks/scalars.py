@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import threads
 from benchmarks.command import RESULTS, add_comparison, choose, command_line, compared, publish
 from benchmarks.formulas import CASES, Problem
 from benchmarks.peers import PEERS, Contestant, Limit, Task
@@ -109,6 +110,10 @@ def run(options: argparse.Namespace, command: str) -> Report:
         present = [each for each in contestants if not missing[each.name]]
         print(f"{name}: {', '.join(each.name for each in present)}", file=sys.stderr, flush=True)
         rows += measure(problem, present, options.points, options.rounds)
+        if "symdiff" in options.only_names:
+            two = threads.contestants(options.limit)
+            titles |= {each.name: each.title for each in two}
+            rows += threads.measure(problem, two, problem.case.points(options.points), options.rounds)
     facts = machine(["numpy", "sympy", *(module for each in contestants for module in each.needs)])
     return Report(command, options.points, options.rounds, facts, titles, left_out, rows)
 

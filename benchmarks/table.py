@@ -15,6 +15,7 @@ MEASURES = {
     "batch": "ns per point, a batch of {points} points",
     "call": "ns per call, one point, Python numbers in",
     "held": "ns per call, one point, memory bound once",
+    "threads": "ns per point, a batch of {points} points, one thread beside two",
 }
 
 

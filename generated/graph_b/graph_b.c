@@ -31,10 +31,18 @@ extern double cos(double) __attribute__((simd("notinbranch"), const));
 
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
-/* Sine and cosine of one argument. `sd_fast` is a constant in every call: 1 in the batch loop, where the compiler can use
-   fused multiply-add. */
+/* Nothing here decides by a number that could change, so a*b + c may be one operation, with one rounding. */
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=fast")
+#endif
+
+/* Functions that are faster than those of libm over a limited range. `sd_fast` is a constant in every call: 1 in the
+   batch loop, where the compiler can use fused multiply-add. A point whose reach, a sum of the squares of what they are
+   given, is beyond SD_REACH is then done again with libm. */
 #if defined(SYMDIFF_SIMD) && defined(__FMA__)
 #define SD_FAST 1
+#define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
 /* sin(x) and cos(x) together, without branches or casts to integer, for vectorised loops on machines
    with fused multiply-add. Valid for |x| <= SD_SINCOS_LIMIT; beyond, and for NaN and infinities, the
    results are meaningless (but defined): the caller recomputes those elements with libm.
@@ -77,8 +85,10 @@ static inline void sd_sincos(double x, double *sine, double *cosine)
     *sine = a.value;
     *cosine = b.value;
 }
+#define SD_ANGLES (SD_REACH / (SD_SINCOS_LIMIT * SD_SINCOS_LIMIT)) /* what the square of an angle counts */
 #else
 #define SD_FAST 0
+#define SD_REACH 0.0
 #endif
 SD_INLINE void sd_pair(const int sd_fast, double x, double *sine, double *cosine)
 {
@@ -229,9 +239,10 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double w1, const doub
     *d_x1 = x1_bar;
     *d_w2 = w2_bar;
     *d_x2 = x2_bar;
-    /* not 0 where an angle is too large for the fast sine and cosine: the point is then done again with libm */
-#if SD_FAST
-    return (fabs(v1) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) + (fabs(v4) <= SD_SINCOS_LIMIT ? 0.0 : 1.0);
+#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+    double sd_angles = v1*v1;
+    sd_angles += v4*v4;
+    return sd_angles*SD_ANGLES;
 #else
     return 0.0;
 #endif
@@ -249,17 +260,17 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
         double *restrict sd_out_2 = out[2] + b * SD_BLOCK;
         double *restrict sd_out_3 = out[3] + b * SD_BLOCK;
         double *restrict sd_out_4 = out[4] + b * SD_BLOCK;
-        double outside[SD_BLOCK];
+        double reach[SD_BLOCK];
         int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            outside[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], &sd_out_0[i],
+            reach[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], &sd_out_0[i],
                 &sd_out_1[i], &sd_out_2[i], &sd_out_3[i], &sd_out_4[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
-            any |= outside[i] != 0.0;
-        if (any)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, with libm */
             for (int i = 0; i < SD_BLOCK; ++i)
-                if (outside[i] != 0.0)
+                if (!(reach[i] <= SD_REACH))
                     (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i],
                         &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i], &sd_out_4[i]);
     }
@@ -340,3 +351,7 @@ int graph_b_gradient_batch(size_t n, const double *w1, ptrdiff_t w1_stride, cons
     const ptrdiff_t sd_out_stride[] = {value_out_stride, d_w1_stride, d_x1_stride, d_w2_stride, d_x2_stride};
     return graph_b_gradient_arrays(n, sd_in, sd_in_stride, sd_out, sd_out_stride);
 }
+
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC pop_options
+#endif

@@ -39,10 +39,12 @@ extern double hypot(double, double) __attribute__((simd("notinbranch"), const));
 
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
-/* Sine and cosine of one argument. `sd_fast` is a constant in every call: 1 in the batch loop, where the compiler can use
-   fused multiply-add. */
+/* Functions that are faster than those of libm over a limited range. `sd_fast` is a constant in every call: 1 in the
+   batch loop, where the compiler can use fused multiply-add. A point whose reach, a sum of the squares of what they are
+   given, is beyond SD_REACH is then done again with libm. */
 #if defined(SYMDIFF_SIMD) && defined(__FMA__)
 #define SD_FAST 1
+#define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
 /* sin(x) and cos(x) together, without branches or casts to integer, for vectorised loops on machines
    with fused multiply-add. Valid for |x| <= SD_SINCOS_LIMIT; beyond, and for NaN and infinities, the
    results are meaningless (but defined): the caller recomputes those elements with libm.
@@ -85,8 +87,10 @@ static inline void sd_sincos(double x, double *sine, double *cosine)
     *sine = a.value;
     *cosine = b.value;
 }
+#define SD_ANGLES (SD_REACH / (SD_SINCOS_LIMIT * SD_SINCOS_LIMIT)) /* what the square of an angle counts */
 #else
 #define SD_FAST 0
+#define SD_REACH 0.0
 #endif
 SD_INLINE void sd_pair(const int sd_fast, double x, double *sine, double *cosine)
 {
@@ -155,10 +159,12 @@ SD_INLINE double sd_value_body(const int sd_fast, const double M, const double e
     const double v41 = atan2(v35, v40);                  /* (41) */
     const double nu = 2.0*v41;                           /* (42) */
     *value_out = nu;
-    /* not 0 where an angle is too large for the fast sine and cosine: the point is then done again with libm */
-#if SD_FAST
-    return (fabs(E0) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) + (fabs(E1) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) +
-        (fabs(E2) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) + (fabs(v33) <= SD_SINCOS_LIMIT ? 0.0 : 1.0);
+#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+    double sd_angles = E0*E0;
+    sd_angles += E1*E1;
+    sd_angles += E2*E2;
+    sd_angles += v33*v33;
+    return sd_angles*SD_ANGLES;
 #else
     return 0.0;
 #endif
@@ -170,16 +176,16 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
         const double *restrict sd_in_0 = in[0] + b * in_step[0];
         const double *restrict sd_in_1 = in[1] + b * in_step[1];
         double *restrict sd_out_0 = out[0] + b * SD_BLOCK;
-        double outside[SD_BLOCK];
+        double reach[SD_BLOCK];
         int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            outside[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
+            reach[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
-            any |= outside[i] != 0.0;
-        if (any)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, with libm */
             for (int i = 0; i < SD_BLOCK; ++i)
-                if (outside[i] != 0.0)
+                if (!(reach[i] <= SD_REACH))
                     (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
     }
 }
@@ -330,7 +336,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     double E2_bar = E3_bar;                              /* (30'a) from E3 = E2 - v29 */
     const double v29_bar = -E3_bar;                      /* (30'b) from E3 = E2 - v29 */
     const double v25_bar = v29_bar/v28;                  /* (29'a) from v29 = v25/v28 */
-    const double v28_bar = -v29_bar*(v29/v28);           /* (29'b) from v29 = v25/v28 */
+    const double v28_bar = -v25_bar*v29;                 /* (29'b) from v29 = v25/v28 */
     const double v27_bar = -v28_bar;                     /* (28') from v28 = 1 - v27 */
     e_bar += v27_bar*v26;                                /* (27'a) from v27 = e*v26 */
     const double v26_bar = v27_bar*e;                    /* (27'b) from v27 = e*v26 */
@@ -345,7 +351,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     double E1_bar = E2_bar;                              /* (21'a) from E2 = E1 - v20 */
     const double v20_bar = -E2_bar;                      /* (21'b) from E2 = E1 - v20 */
     const double v16_bar = v20_bar/v19;                  /* (20'a) from v20 = v16/v19 */
-    const double v19_bar = -v20_bar*(v20/v19);           /* (20'b) from v20 = v16/v19 */
+    const double v19_bar = -v16_bar*v20;                 /* (20'b) from v20 = v16/v19 */
     const double v18_bar = -v19_bar;                     /* (19') from v19 = 1 - v18 */
     e_bar += v18_bar*v17;                                /* (18'a) from v18 = e*v17 */
     const double v17_bar = v18_bar*e;                    /* (18'b) from v18 = e*v17 */
@@ -360,7 +366,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     double E0_bar = E1_bar;                              /* (12'a) from E1 = E0 - v11 */
     const double v11_bar = -E1_bar;                      /* (12'b) from E1 = E0 - v11 */
     const double v7_bar = v11_bar/v10;                   /* (11'a) from v11 = v7/v10 */
-    const double v10_bar = -v11_bar*(v11/v10);           /* (11'b) from v11 = v7/v10 */
+    const double v10_bar = -v7_bar*v11;                  /* (11'b) from v11 = v7/v10 */
     const double v9_bar = -v10_bar;                      /* (10') from v10 = 1 - v9 */
     e_bar += v9_bar*v8;                                  /* (9'a) from v9 = e*v8 */
     const double v8_bar = v9_bar*e;                      /* (9'b) from v9 = e*v8 */
@@ -380,11 +386,13 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     *value_out = nu;
     *d_M = M_bar;
     *d_e = e_bar;
-    /* not 0 where an angle is too large for the fast sine and cosine: the point is then done again with libm */
-#if SD_FAST
-    return (fabs(M) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) + (fabs(E0) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) +
-        (fabs(E1) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) + (fabs(E2) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) +
-        (fabs(v33) <= SD_SINCOS_LIMIT ? 0.0 : 1.0);
+#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+    double sd_angles = M*M;
+    sd_angles += E0*E0;
+    sd_angles += E1*E1;
+    sd_angles += E2*E2;
+    sd_angles += v33*v33;
+    return sd_angles*SD_ANGLES;
 #else
     return 0.0;
 #endif
@@ -398,17 +406,17 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
         double *restrict sd_out_0 = out[0] + b * SD_BLOCK;
         double *restrict sd_out_1 = out[1] + b * SD_BLOCK;
         double *restrict sd_out_2 = out[2] + b * SD_BLOCK;
-        double outside[SD_BLOCK];
+        double reach[SD_BLOCK];
         int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            outside[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i],
+            reach[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i],
                 &sd_out_2[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
-            any |= outside[i] != 0.0;
-        if (any)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, with libm */
             for (int i = 0; i < SD_BLOCK; ++i)
-                if (outside[i] != 0.0)
+                if (!(reach[i] <= SD_REACH))
                     (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i],
                         &sd_out_2[i]);
     }

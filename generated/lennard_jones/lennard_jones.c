@@ -40,6 +40,12 @@
 
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
+/* Nothing here decides by a number that could change, so a*b + c may be one operation, with one rounding. */
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=fast")
+#endif
+
 /* ---- value ---- */
 
 SD_INLINE void sd_value_body(const double x1, const double y1_, const double z1, const double x2, const double y2,
@@ -318,3 +324,7 @@ int lennard_jones_gradient_batch(size_t n, const double *x1, ptrdiff_t x1_stride
         d_y2_stride, d_z2_stride};
     return lennard_jones_gradient_arrays(n, sd_in, sd_in_stride, sd_out, sd_out_stride);
 }
+
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC pop_options
+#endif

@@ -38,6 +38,12 @@
 
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
+/* Nothing here decides by a number that could change, so a*b + c may be one operation, with one rounding. */
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=fast")
+#endif
+
 /* ---- value ---- */
 
 SD_INLINE void sd_value_body(const double x, const double y, const double z, const double vx, const double vy,
@@ -298,3 +304,7 @@ int orbital_energy_gradient_batch(size_t n, const double *x, ptrdiff_t x_stride,
         d_vy_stride, d_vz_stride};
     return orbital_energy_gradient_arrays(n, sd_in, sd_in_stride, sd_out, sd_out_stride);
 }
+
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC pop_options
+#endif

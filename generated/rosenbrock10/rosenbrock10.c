@@ -39,6 +39,12 @@
 
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
+/* Nothing here decides by a number that could change, so a*b + c may be one operation, with one rounding. */
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=fast")
+#endif
+
 /* ---- value ---- */
 
 SD_INLINE void sd_value_body(const double x2, const double x1, const double x3, const double x4, const double x5,
@@ -482,3 +488,7 @@ int rosenbrock10_gradient_batch(size_t n, const double *x2, ptrdiff_t x2_stride,
         d_x5_stride, d_x6_stride, d_x7_stride, d_x8_stride, d_x9_stride, d_x10_stride};
     return rosenbrock10_gradient_arrays(n, sd_in, sd_in_stride, sd_out, sd_out_stride);
 }
+
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC pop_options
+#endif

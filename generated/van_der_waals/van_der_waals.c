@@ -34,6 +34,12 @@
 
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
+/* Nothing here decides by a number that could change, so a*b + c may be one operation, with one rounding. */
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=fast")
+#endif
+
 /* ---- value ---- */
 
 SD_INLINE void sd_value_body(const double T, const double v, const double a, const double b, const double R,
@@ -152,7 +158,7 @@ SD_INLINE void sd_gradient_body(const double T, const double v, const double a, 
     const double v4_bar = v5/v4;                         /* (5'b) from v5 = a/v4 */
     double v_bar = v4_bar*(2.0*v);                       /* (4') from v4 = v**2 */
     const double v1_bar = 1.0/v2;                        /* (3'a) from v3 = v1/v2 */
-    const double v2_bar = -v3/v2;                        /* (3'b) from v3 = v1/v2 */
+    const double v2_bar = -v1_bar*v3;                    /* (3'b) from v3 = v1/v2 */
     v_bar += v2_bar;                                     /* (2'a) from v2 = v - b */
     const double b_bar = -v2_bar;                        /* (2'b) from v2 = v - b */
     const double T_bar = v1_bar*R;                       /* (1') from v1 = R*T */
@@ -258,3 +264,7 @@ int van_der_waals_gradient_batch(size_t n, const double *T, ptrdiff_t T_stride, 
     const ptrdiff_t sd_out_stride[] = {value_out_stride, d_T_stride, d_v_stride, d_a_stride, d_b_stride};
     return van_der_waals_gradient_arrays(n, sd_in, sd_in_stride, sd_out, sd_out_stride);
 }
+
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC pop_options
+#endif

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from symdiff.build.package import write_package
 from symdiff.errors import BuildError, SymdiffError
@@ -86,18 +86,25 @@ class Program(Documents, Trained):
             return array_point(sheet).values(self.data.arguments)
         return dict(check_point(sheet))
 
-    def compile(self, backend: Backend = "auto", *, dtype: DType = "float64") -> Kernel:
+    def compile(
+        self, backend: Backend = "auto", *, dtype: DType = "float64", threads: int | Literal["auto"] | None = None
+    ) -> Kernel:
         """A callable Kernel, whose `backend` says how it computes.
 
         `c` raises BuildError without a compiler; `auto` then falls back to NumPy with a warning. A long formula of
         scalars (more than 5,000 statements with its reverse sweep) takes a compiler seconds, and `auto` is NumPy right
         away: the first gradient is there before a compiler has started. Ask for `c` where many calls follow.
+
+        `threads` share large batches; see `Kernel.threads`, which it sets.
         """
         dtype = dtype_of(dtype)
         chosen = backend_of(backend)
         if chosen == "auto" and self._is_long:
             chosen = "numpy"
-        return self._built(chosen, lambda: self._c_kernel(dtype), lambda: self._numpy_kernel(dtype))
+        kernel = self._built(chosen, lambda: self._c_kernel(dtype), lambda: self._numpy_kernel(dtype))
+        if threads is not None:
+            kernel.threads = threads
+        return kernel
 
     @property
     def _is_long(self) -> bool:

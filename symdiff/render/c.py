@@ -19,7 +19,9 @@ from typing import Any
 
 from symdiff.collector import at_rest
 from symdiff.render.c_chunks import chunked
+from symdiff.render.c_contract import may_contract
 from symdiff.render.c_function import Function, Words, fused
+from symdiff.render.c_schedule import for_compilers
 from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype, wanted_kinds
 from symdiff.render.context import Sheet, left_out
 from symdiff.render.environment import render, template_root
@@ -46,6 +48,8 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         return array_module(sheet, kinds)
     wanted, trains = wanted_kinds(sheet, kinds)
     tapes = {"value": Tape(sheet.code.inputs, sheet.code.primal, sheet.code.outputs[:1]), "gradient": sheet.code}
+    if sum(len(tapes[kind].steps) for kind in wanted) <= _LONGEST_FUSED:
+        tapes = {kind: for_compilers(tape) for kind, tape in tapes.items()}
     functions = [Function(sheet, kind, tapes[kind]) for kind in wanted]
     statements = sum(len(function.tape.steps) for function in functions)
     arrays = max(len(function.inputs) + len(function.outputs) for function in functions)
@@ -56,6 +60,8 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     contexts = [function.common(heavy) | made for function, made in zip(functions, contexts, strict=True)]
     helpers = _helpers(sheet, functions[-1].tape, words, trains)
     texts = [*helpers, *(line for made in contexts for line in made["text"])]
+    fast_exp = not long and any(function.has_exp for function in functions)
+    texts += ["exp(x)"] * fast_exp  # what the macro falls back on
     libm = libm_used(texts, suffix)
     vector = tuple(name for name in libm if name in VECTOR and not long)
     context: dict[str, Any] = {
@@ -68,7 +74,10 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "array": False,
         "train": _training(sheet) if trains else None,
         "helpers": helpers,
+        "contract": not long and not helpers and may_contract(functions[-1].tape),
         "sincos": any(made["pairs"] for made in contexts),
+        "fast_exp": fast_exp,
+        "exp_helper": helper("fast_exp", functions[-1].real, suffix, words),
         "sincos_helper": helper("sincos", functions[-1].real, suffix, words),
         "facts": _facts(functions[-1]),
         "stack": _stack(contexts, 4 if suffix else 8, heavy) if long else "",

@@ -333,7 +333,9 @@ def test_coefficients_are_those_the_generator_prints() -> None:
     generator = str(ROOT / "tests" / "ops" / "make_coefficients.py")
     printed = subprocess.run([sys.executable, generator], capture_output=True, text=True, check=True).stdout
     in_python = Path(helpers.__file__).read_text(encoding="ascii")
-    in_c = {n: (TEMPLATES / f"{n}.c.j2").read_text(encoding="ascii") for n in ("digamma", "polygamma", "sincos")}
+    in_c = {
+        n: (TEMPLATES / f"{n}.c.j2").read_text(encoding="ascii") for n in ("digamma", "polygamma", "sincos", "fast_exp")
+    }
     for node in ast.parse(printed).body:
         assert isinstance(node, ast.Assign)
         name, value = ast.unparse(node.targets[0]), ast.literal_eval(node.value)
@@ -346,6 +348,8 @@ def test_coefficients_are_those_the_generator_prints() -> None:
             text = in_c["polygamma"]
         elif name.endswith(("_DOUBLE", "_FLOAT")):
             text = in_c["sincos"]
+        elif name.startswith("EXPONENTIAL"):
+            text = in_c["fast_exp"]
         lines = (ast.get_source_segment(printed, node.value) or "").splitlines()
         for literal in filter(None, (line.strip(" ,()").lstrip("-") for line in lines)):
             assert literal in text, (name, literal)

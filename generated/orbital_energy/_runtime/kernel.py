@@ -36,6 +36,7 @@ from .arrays import (
 from .engines import CEngine, NumpyEngine
 from .kernel_page import KernelPage
 from .spec import KernelError, KernelShapeError, KernelSpec
+from .threads import checked as checked_threads
 
 __all__ = ["CEngine", "Engine", "Kernel", "KernelError", "KernelShapeError", "KernelSpec", "NumpyEngine", "RawCall"]
 
@@ -231,6 +232,21 @@ class Kernel(KernelPage):
     def unpack(self, theta: Any, /) -> dict[str, float]:
         """The vector `theta` of shape (len(wrt),) as a dict from input name to number, fit for `kernel(**...)`."""
         return dict(zip(self.wrt, self._numbers(theta), strict=True))
+
+    @property
+    def threads(self) -> int:
+        """How many threads share a batch of at least 100,000 points (of a long formula 1,000): `$SYMDIFF_THREADS`, by
+        default 1. May be set, to a number or "auto" for one per processor. Results are the same to the last bit. Calls
+        made by `raw` keep the number they were made with; NumPy code and formulas of arrays have one thread.
+        """
+        number: int = getattr(self._engine, "threads", 1)
+        return number
+
+    @threads.setter
+    def threads(self, number: int | str) -> None:
+        number = checked_threads(number)
+        if hasattr(self._engine, "threads"):
+            self._engine.threads = number
 
     @property
     def signature(self) -> str:
