@@ -21,6 +21,8 @@ import numpy as np
 
 from . import threads
 from .arrays import Array, Shape, element_strides, fewest_axes, row_offsets
+from .calls import Direct, DirectCall
+from .compiler import Library
 from .spec import KernelError, KernelSpec
 from .workspace import Workspaces
 
@@ -55,6 +57,9 @@ class NumpyEngine:
                 return [np.asarray(result, dtype).item() for result in self._compute(block)]
 
         return point
+
+    def direct_call(self, spec: KernelSpec, gradient: type | None) -> None:
+        """There is none."""
 
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array], shape: Shape) -> int:
         """Fill the outputs at every point of `shape`. Returns 0."""
@@ -91,7 +96,8 @@ class CEngine:
 
     backend = "c"
 
-    def __init__(self, ffi: Any, lib: Any, prefix: str, kind: str) -> None:
+    def __init__(self, library: Library, prefix: str, kind: str) -> None:
+        ffi, lib, calls = library
         self._ffi = ffi
         self._library = lib  # keeps a dlopened library open
         self._packed = getattr(lib, f"{prefix}_{kind}_packed")
@@ -101,14 +107,18 @@ class CEngine:
         self._item = ffi.sizeof(self._real)
         self._pointers = ffi.typeof(ffi.getctype(self._pointer, "[]"))
         self._strides = ffi.typeof("ptrdiff_t[]")
+        self._workspaces = Workspaces(ffi, self._pointer, np.dtype(np.float64 if self._item == 8 else np.float32))
+        self.direct: Direct | None = None
         self.threads, self._least = threads.default_threads(), threads.LEAST
         if len(ffi.typeof(self._packed).args) == 3:
             self._take_workspace(f"{prefix}_{kind}")
+        elif calls is not None:
+            name, dtype = f"{prefix}_{kind}_packed", self._workspaces.dtype
+            self.direct = Direct(calls, ffi, lib, name, dtype, self._workspaces, vector=True)
 
     def _take_workspace(self, function: str) -> None:
         """Calls pass this thread's workspace behind their other arguments."""
-        dtype = np.dtype(np.float64 if self._item == 8 else np.float32)
-        workspaces = Workspaces(self._ffi, self._pointer, dtype)
+        workspaces = self._workspaces
         size: int = getattr(self._library, f"{function}_packed_workspace")()
         packed, arrays = self._packed, self._arrays
         self._least = threads.LEAST_LONG
@@ -127,6 +137,12 @@ class CEngine:
             return results
 
         return point
+
+    def direct_call(self, spec: KernelSpec, gradient: type | None) -> DirectCall | None:
+        """The whole call at one point of plain numbers, where C can do it; see `Direct.call`."""
+        if self.direct is None:
+            return None
+        return self.direct.call([()] * len(spec.inputs), [()] * len(spec.outputs), gradient)
 
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array], shape: Shape) -> int:
         """Fill the outputs at every point of `shape`, in one C call where the strides allow it. Returns 0."""
@@ -222,6 +238,8 @@ class CEngine:
         """One point, through the one-point function as in a call: in place where the numbers lie side by side."""
         sources, targets = ([self._address(array) for array in part] for part in (inputs, outputs))
         if self._adjacent(sources) and self._adjacent(targets):
+            if self.direct is not None:
+                return self.direct.bound(sources[0], targets[0], len(sources) + len(targets))
             return partial(self._packed, sources[0], targets[0])
         return partial(self._gather, sources, targets)
 
