@@ -298,7 +298,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double S, const doubl
     d1_bar += d2_bar;                                    /* (13'a) from d2 = d1 - v9 */
     double v9_bar = -d2_bar;                             /* (13'b) from d2 = d1 - v9 */
     const double v7_bar = d1_bar/v9;                     /* (10'a) from d1 = v7/v9 */
-    v9_bar += -v7_bar*d1;                                /* (10'b) from d1 = v7/v9 */
+    v9_bar += -d1_bar*(d1/v9);                           /* (10'b) from d1 = v7/v9 */
     double sigma_bar = v9_bar*v8;                        /* (9'a) from v9 = sigma*v8 */
     const double v8_bar = v9_bar*sigma;                  /* (9'b) from v9 = sigma*v8 */
     T_bar += v8_bar*(0.5/v8);                            /* (8') from v8 = sqrt(T) */
@@ -310,9 +310,8 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double S, const doubl
     const double v4_bar = v5_bar;                        /* (5'b) from v5 = r + v4 */
     sigma_bar += v4_bar*sigma;                           /* (3') from v3 = sigma**2 */
     const double v1_bar = v2_bar/v1;                     /* (2') from v2 = log(v1) */
-    const double d1_1 = v1_bar/K;                        /* (1') from v1 = S/K */
-    S_bar += d1_1;                                       /* (1'a) from v1 = S/K */
-    K_bar += -d1_1*v1;                                   /* (1'b) from v1 = S/K */
+    S_bar += v1_bar/K;                                   /* (1'a) from v1 = S/K */
+    K_bar += -v1_bar*(v1/K);                             /* (1'b) from v1 = S/K */
     *value_out = C;
     *d_S = S_bar;
     *d_K = K_bar;

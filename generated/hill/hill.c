@@ -164,12 +164,12 @@ SD_INLINE void sd_gradient_body(const double EC50, const double C, const double 
     const double v4 = Emax/v3;                           /* (4) */
     const double E = E0 + v4;                            /* (5) */
     const double Emax_bar = 1.0/v3;                      /* (4'a) from v4 = Emax/v3 */
-    const double v3_bar = -Emax_bar*v4;                  /* (4'b) from v4 = Emax/v3 */
+    const double v3_bar = -v4/v3;                        /* (4'b) from v4 = Emax/v3 */
     const double u_bar = v3_bar;                         /* (3') from v3 = 1 + u */
     const double v1_bar = u_bar*(n == 0.0 ? (fabs(v1) > 0.0 ? n/v1 : 0.0) : n*pow(v1, n - 1.0)); /* (2'a) from u = v1**n */
     const double n_bar = u_bar*sd_xlogy(u, v1);          /* (2'b) from u = v1**n */
     const double EC50_bar = v1_bar/C;                    /* (1'a) from v1 = EC50/C */
-    const double C_bar = -EC50_bar*v1;                   /* (1'b) from v1 = EC50/C */
+    const double C_bar = -v1_bar*(v1/C);                 /* (1'b) from v1 = EC50/C */
     *value_out = E;
     *d_EC50 = EC50_bar;
     *d_C = C_bar;

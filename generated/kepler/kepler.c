@@ -347,7 +347,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     double E2_bar = E3_bar;                              /* (30'a) from E3 = E2 - v29 */
     const double v29_bar = -E3_bar;                      /* (30'b) from E3 = E2 - v29 */
     const double v25_bar = v29_bar/v28;                  /* (29'a) from v29 = v25/v28 */
-    const double v28_bar = -v25_bar*v29;                 /* (29'b) from v29 = v25/v28 */
+    const double v28_bar = -v29_bar*(v29/v28);           /* (29'b) from v29 = v25/v28 */
     const double v27_bar = -v28_bar;                     /* (28') from v28 = 1 - v27 */
     e_bar += v27_bar*v26;                                /* (27'a) from v27 = e*v26 */
     const double v26_bar = v27_bar*e;                    /* (27'b) from v27 = e*v26 */
@@ -362,7 +362,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     double E1_bar = E2_bar;                              /* (21'a) from E2 = E1 - v20 */
     const double v20_bar = -E2_bar;                      /* (21'b) from E2 = E1 - v20 */
     const double v16_bar = v20_bar/v19;                  /* (20'a) from v20 = v16/v19 */
-    const double v19_bar = -v16_bar*v20;                 /* (20'b) from v20 = v16/v19 */
+    const double v19_bar = -v20_bar*(v20/v19);           /* (20'b) from v20 = v16/v19 */
     const double v18_bar = -v19_bar;                     /* (19') from v19 = 1 - v18 */
     e_bar += v18_bar*v17;                                /* (18'a) from v18 = e*v17 */
     const double v17_bar = v18_bar*e;                    /* (18'b) from v18 = e*v17 */
@@ -377,7 +377,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     double E0_bar = E1_bar;                              /* (12'a) from E1 = E0 - v11 */
     const double v11_bar = -E1_bar;                      /* (12'b) from E1 = E0 - v11 */
     const double v7_bar = v11_bar/v10;                   /* (11'a) from v11 = v7/v10 */
-    const double v10_bar = -v7_bar*v11;                  /* (11'b) from v11 = v7/v10 */
+    const double v10_bar = -v11_bar*(v11/v10);           /* (11'b) from v11 = v7/v10 */
     const double v9_bar = -v10_bar;                      /* (10') from v10 = 1 - v9 */
     e_bar += v9_bar*v8;                                  /* (9'a) from v9 = e*v8 */
     const double v8_bar = v9_bar*e;                      /* (9'b) from v9 = e*v8 */

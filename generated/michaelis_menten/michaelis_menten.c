@@ -157,14 +157,14 @@ SD_INLINE void sd_gradient_body(const double Vmax, const double S, const double 
     const double v5 = v4 + S;                            /* (5) */
     const double rate = v1/v5;                           /* (6) */
     const double v1_bar = 1.0/v5;                        /* (6'a) from rate = v1/v5 */
-    const double v5_bar = -v1_bar*rate;                  /* (6'b) from rate = v1/v5 */
+    const double v5_bar = -rate/v5;                      /* (6'b) from rate = v1/v5 */
     const double v4_bar = v5_bar;                        /* (5'a) from v5 = v4 + S */
     double S_bar = v5_bar;                               /* (5'b) from v5 = v4 + S */
     const double Km_bar = v4_bar*v3;                     /* (4'a) from v4 = Km*v3 */
     const double v3_bar = v4_bar*Km;                     /* (4'b) from v4 = Km*v3 */
     const double v2_bar = v3_bar;                        /* (3') from v3 = 1 + v2 */
     const double I_bar = v2_bar/Ki;                      /* (2'a) from v2 = I/Ki */
-    const double Ki_bar = -I_bar*v2;                     /* (2'b) from v2 = I/Ki */
+    const double Ki_bar = -v2_bar*(v2/Ki);               /* (2'b) from v2 = I/Ki */
     const double Vmax_bar = v1_bar*S;                    /* (1'a) from v1 = Vmax*S */
     S_bar += v1_bar*Vmax;                                /* (1'b) from v1 = Vmax*S */
     *value_out = rate;

@@ -247,7 +247,7 @@ SD_INLINE void sd_gradient_body(const double x, const double mu, const double si
     const double v19_bar = -v4;                          /* (20'b) from v20 = v4*v19 */
     const double v18_bar = v19_bar/(1.0 + v18);          /* (19') from v19 = log1p(v18) */
     const double v17_bar = v18_bar/nu;                   /* (18'a) from v18 = v17/nu */
-    double nu_bar = -v17_bar*v18;                        /* (18'b) from v18 = v17/nu */
+    double nu_bar = -v18_bar*(v18/nu);                   /* (18'b) from v18 = v17/nu */
     const double z_bar = v17_bar*(2.0*z);                /* (17') from v17 = z**2 */
     double sigma_bar = -1.0/sigma;                       /* (13') from v13 = log(sigma) */
     const double v9_bar = -0.5/v9;                       /* (10') from v10 = log(v9) */
@@ -257,7 +257,7 @@ SD_INLINE void sd_gradient_body(const double x, const double mu, const double si
     v4_bar += sd_digamma(v4);                            /* (5') from v5 = lgamma(v4) */
     nu_bar += v4_bar*0.5;                                /* (3') from v3 = nu + 1 */
     const double v1_bar = z_bar/sigma;                   /* (2'a) from z = v1/sigma */
-    sigma_bar += -v1_bar*z;                              /* (2'b) from z = v1/sigma */
+    sigma_bar += -z_bar*(z/sigma);                       /* (2'b) from z = v1/sigma */
     const double mu_bar = -v1_bar;                       /* (1') from v1 = x - mu */
     *value_out = L;
     *d_mu = mu_bar;

@@ -170,7 +170,7 @@ SD_INLINE void sd_gradient_body(const double T, const double v, const double a, 
     const double v4_bar = v5/v4;                         /* (5'b) from v5 = a/v4 */
     double v_bar = v4_bar*(2.0*v);                       /* (4') from v4 = v**2 */
     const double v1_bar = 1.0/v2;                        /* (3'a) from v3 = v1/v2 */
-    const double v2_bar = -v1_bar*v3;                    /* (3'b) from v3 = v1/v2 */
+    const double v2_bar = -v3/v2;                        /* (3'b) from v3 = v1/v2 */
     v_bar += v2_bar;                                     /* (2'a) from v2 = v - b */
     const double b_bar = -v2_bar;                        /* (2'b) from v2 = v - b */
     const double T_bar = v1_bar*R;                       /* (1') from v1 = R*T */
