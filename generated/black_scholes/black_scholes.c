@@ -15,6 +15,7 @@
  */
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "black_scholes.h"
 
@@ -200,17 +201,28 @@ int black_scholes_value_arrays(size_t n, const double *const *in, const ptrdiff_
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_value_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
@@ -286,7 +298,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double S, const doubl
     d1_bar += d2_bar;                                    /* (13'a) from d2 = d1 - v9 */
     double v9_bar = -d2_bar;                             /* (13'b) from d2 = d1 - v9 */
     const double v7_bar = d1_bar/v9;                     /* (10'a) from d1 = v7/v9 */
-    v9_bar += -v7_bar*d1;                                /* (10'b) from d1 = v7/v9 */
+    v9_bar += -d1_bar*(d1/v9);                           /* (10'b) from d1 = v7/v9 */
     double sigma_bar = v9_bar*v8;                        /* (9'a) from v9 = sigma*v8 */
     const double v8_bar = v9_bar*sigma;                  /* (9'b) from v9 = sigma*v8 */
     T_bar += v8_bar*(0.5/v8);                            /* (8') from v8 = sqrt(T) */
@@ -298,9 +310,8 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double S, const doubl
     const double v4_bar = v5_bar;                        /* (5'b) from v5 = r + v4 */
     sigma_bar += v4_bar*sigma;                           /* (3') from v3 = sigma**2 */
     const double v1_bar = v2_bar/v1;                     /* (2') from v2 = log(v1) */
-    const double d1_1 = v1_bar/K;                        /* (1') from v1 = S/K */
-    S_bar += d1_1;                                       /* (1'a) from v1 = S/K */
-    K_bar += -d1_1*v1;                                   /* (1'b) from v1 = S/K */
+    S_bar += v1_bar/K;                                   /* (1'a) from v1 = S/K */
+    K_bar += -v1_bar*(v1/K);                             /* (1'b) from v1 = S/K */
     *value_out = C;
     *d_S = S_bar;
     *d_K = K_bar;
@@ -380,6 +391,21 @@ int black_scholes_gradient_arrays(size_t n, const double *const *in, const ptrdi
         if (out_stride[k] != 1)
             direct = 0;
     }
+    /* Arrays a multiple of 4096 bytes apart have the same place in the first-level cache, where more than 8 push each
+       other out: they go through the blocks. Where they reach beyond the caches, memory is what takes the time. */
+    unsigned char places[64] = {0};
+    uintptr_t low = UINTPTR_MAX, high = 0;
+    int crowded = 0;
+    for (int k = 0; k < INPUTS + OUTPUTS; ++k) {
+        const uintptr_t address = k < INPUTS ? (uintptr_t)in[k] : (uintptr_t)out[k - INPUTS];
+        if (k < INPUTS && in_stride[k] == 0)
+            continue;
+        low = address < low ? address : low;
+        high = address > high ? address : high;
+        crowded |= ++places[address / 64 % 64] > 8;
+    }
+    if (crowded && high - low < ((uintptr_t)1 << 24))
+        direct = 0;
     if (direct) {
         sd_gradient_blocks(n / SD_BLOCK, in_at, in_step, out_at);
         done = n / SD_BLOCK * SD_BLOCK;
@@ -387,17 +413,28 @@ int black_scholes_gradient_arrays(size_t n, const double *const *in, const ptrdi
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_gradient_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }

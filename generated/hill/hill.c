@@ -12,6 +12,7 @@
  */
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hill.h"
 
@@ -109,17 +110,28 @@ int hill_value_arrays(size_t n, const double *const *in, const ptrdiff_t *in_str
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_value_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
@@ -152,12 +164,12 @@ SD_INLINE void sd_gradient_body(const double EC50, const double C, const double 
     const double v4 = Emax/v3;                           /* (4) */
     const double E = E0 + v4;                            /* (5) */
     const double Emax_bar = 1.0/v3;                      /* (4'a) from v4 = Emax/v3 */
-    const double v3_bar = -Emax_bar*v4;                  /* (4'b) from v4 = Emax/v3 */
+    const double v3_bar = -v4/v3;                        /* (4'b) from v4 = Emax/v3 */
     const double u_bar = v3_bar;                         /* (3') from v3 = 1 + u */
     const double v1_bar = u_bar*(n == 0.0 ? (fabs(v1) > 0.0 ? n/v1 : 0.0) : n*pow(v1, n - 1.0)); /* (2'a) from u = v1**n */
     const double n_bar = u_bar*sd_xlogy(u, v1);          /* (2'b) from u = v1**n */
     const double EC50_bar = v1_bar/C;                    /* (1'a) from v1 = EC50/C */
-    const double C_bar = -EC50_bar*v1;                   /* (1'b) from v1 = EC50/C */
+    const double C_bar = -v1_bar*(v1/C);                 /* (1'b) from v1 = EC50/C */
     *value_out = E;
     *d_EC50 = EC50_bar;
     *d_C = C_bar;
@@ -223,6 +235,21 @@ int hill_gradient_arrays(size_t n, const double *const *in, const ptrdiff_t *in_
         if (out_stride[k] != 1)
             direct = 0;
     }
+    /* Arrays a multiple of 4096 bytes apart have the same place in the first-level cache, where more than 8 push each
+       other out: they go through the blocks. Where they reach beyond the caches, memory is what takes the time. */
+    unsigned char places[64] = {0};
+    uintptr_t low = UINTPTR_MAX, high = 0;
+    int crowded = 0;
+    for (int k = 0; k < INPUTS + OUTPUTS; ++k) {
+        const uintptr_t address = k < INPUTS ? (uintptr_t)in[k] : (uintptr_t)out[k - INPUTS];
+        if (k < INPUTS && in_stride[k] == 0)
+            continue;
+        low = address < low ? address : low;
+        high = address > high ? address : high;
+        crowded |= ++places[address / 64 % 64] > 8;
+    }
+    if (crowded && high - low < ((uintptr_t)1 << 24))
+        direct = 0;
     if (direct) {
         sd_gradient_blocks(n / SD_BLOCK, in_at, in_step, out_at);
         done = n / SD_BLOCK * SD_BLOCK;
@@ -230,17 +257,28 @@ int hill_gradient_arrays(size_t n, const double *const *in, const ptrdiff_t *in_
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_gradient_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }

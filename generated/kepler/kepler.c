@@ -232,17 +232,28 @@ int kepler_value_arrays(size_t n, const double *const *in, const ptrdiff_t *in_s
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_value_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
@@ -336,7 +347,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     double E2_bar = E3_bar;                              /* (30'a) from E3 = E2 - v29 */
     const double v29_bar = -E3_bar;                      /* (30'b) from E3 = E2 - v29 */
     const double v25_bar = v29_bar/v28;                  /* (29'a) from v29 = v25/v28 */
-    const double v28_bar = -v25_bar*v29;                 /* (29'b) from v29 = v25/v28 */
+    const double v28_bar = -v29_bar*(v29/v28);           /* (29'b) from v29 = v25/v28 */
     const double v27_bar = -v28_bar;                     /* (28') from v28 = 1 - v27 */
     e_bar += v27_bar*v26;                                /* (27'a) from v27 = e*v26 */
     const double v26_bar = v27_bar*e;                    /* (27'b) from v27 = e*v26 */
@@ -351,7 +362,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     double E1_bar = E2_bar;                              /* (21'a) from E2 = E1 - v20 */
     const double v20_bar = -E2_bar;                      /* (21'b) from E2 = E1 - v20 */
     const double v16_bar = v20_bar/v19;                  /* (20'a) from v20 = v16/v19 */
-    const double v19_bar = -v16_bar*v20;                 /* (20'b) from v20 = v16/v19 */
+    const double v19_bar = -v20_bar*(v20/v19);           /* (20'b) from v20 = v16/v19 */
     const double v18_bar = -v19_bar;                     /* (19') from v19 = 1 - v18 */
     e_bar += v18_bar*v17;                                /* (18'a) from v18 = e*v17 */
     const double v17_bar = v18_bar*e;                    /* (18'b) from v18 = e*v17 */
@@ -366,7 +377,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     double E0_bar = E1_bar;                              /* (12'a) from E1 = E0 - v11 */
     const double v11_bar = -E1_bar;                      /* (12'b) from E1 = E0 - v11 */
     const double v7_bar = v11_bar/v10;                   /* (11'a) from v11 = v7/v10 */
-    const double v10_bar = -v7_bar*v11;                  /* (11'b) from v11 = v7/v10 */
+    const double v10_bar = -v11_bar*(v11/v10);           /* (11'b) from v11 = v7/v10 */
     const double v9_bar = -v10_bar;                      /* (10') from v10 = 1 - v9 */
     e_bar += v9_bar*v8;                                  /* (9'a) from v9 = e*v8 */
     const double v8_bar = v9_bar*e;                      /* (9'b) from v9 = e*v8 */
@@ -464,17 +475,28 @@ int kepler_gradient_arrays(size_t n, const double *const *in, const ptrdiff_t *i
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_gradient_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }

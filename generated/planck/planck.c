@@ -162,17 +162,28 @@ int planck_value_arrays(size_t n, const double *const *in, const ptrdiff_t *in_s
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_value_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
@@ -294,17 +305,28 @@ int planck_gradient_arrays(size_t n, const double *const *in, const ptrdiff_t *i
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_gradient_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }

@@ -176,17 +176,28 @@ int student_t_loglik_value_arrays(size_t n, const double *const *in, const ptrdi
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_value_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
@@ -236,7 +247,7 @@ SD_INLINE void sd_gradient_body(const double x, const double mu, const double si
     const double v19_bar = -v4;                          /* (20'b) from v20 = v4*v19 */
     const double v18_bar = v19_bar/(1.0 + v18);          /* (19') from v19 = log1p(v18) */
     const double v17_bar = v18_bar/nu;                   /* (18'a) from v18 = v17/nu */
-    double nu_bar = -v17_bar*v18;                        /* (18'b) from v18 = v17/nu */
+    double nu_bar = -v18_bar*(v18/nu);                   /* (18'b) from v18 = v17/nu */
     const double z_bar = v17_bar*(2.0*z);                /* (17') from v17 = z**2 */
     double sigma_bar = -1.0/sigma;                       /* (13') from v13 = log(sigma) */
     const double v9_bar = -0.5/v9;                       /* (10') from v10 = log(v9) */
@@ -246,7 +257,7 @@ SD_INLINE void sd_gradient_body(const double x, const double mu, const double si
     v4_bar += sd_digamma(v4);                            /* (5') from v5 = lgamma(v4) */
     nu_bar += v4_bar*0.5;                                /* (3') from v3 = nu + 1 */
     const double v1_bar = z_bar/sigma;                   /* (2'a) from z = v1/sigma */
-    sigma_bar += -v1_bar*z;                              /* (2'b) from z = v1/sigma */
+    sigma_bar += -z_bar*(z/sigma);                       /* (2'b) from z = v1/sigma */
     const double mu_bar = -v1_bar;                       /* (1') from v1 = x - mu */
     *value_out = L;
     *d_mu = mu_bar;
@@ -314,17 +325,28 @@ int student_t_loglik_gradient_arrays(size_t n, const double *const *in, const pt
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_gradient_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }

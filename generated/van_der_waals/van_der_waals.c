@@ -16,6 +16,7 @@
  */
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "van_der_waals.h"
 
@@ -111,17 +112,28 @@ int van_der_waals_value_arrays(size_t n, const double *const *in, const ptrdiff_
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_value_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
@@ -158,7 +170,7 @@ SD_INLINE void sd_gradient_body(const double T, const double v, const double a, 
     const double v4_bar = v5/v4;                         /* (5'b) from v5 = a/v4 */
     double v_bar = v4_bar*(2.0*v);                       /* (4') from v4 = v**2 */
     const double v1_bar = 1.0/v2;                        /* (3'a) from v3 = v1/v2 */
-    const double v2_bar = -v1_bar*v3;                    /* (3'b) from v3 = v1/v2 */
+    const double v2_bar = -v3/v2;                        /* (3'b) from v3 = v1/v2 */
     v_bar += v2_bar;                                     /* (2'a) from v2 = v - b */
     const double b_bar = -v2_bar;                        /* (2'b) from v2 = v - b */
     const double T_bar = v1_bar*R;                       /* (1') from v1 = R*T */
@@ -224,6 +236,21 @@ int van_der_waals_gradient_arrays(size_t n, const double *const *in, const ptrdi
         if (out_stride[k] != 1)
             direct = 0;
     }
+    /* Arrays a multiple of 4096 bytes apart have the same place in the first-level cache, where more than 8 push each
+       other out: they go through the blocks. Where they reach beyond the caches, memory is what takes the time. */
+    unsigned char places[64] = {0};
+    uintptr_t low = UINTPTR_MAX, high = 0;
+    int crowded = 0;
+    for (int k = 0; k < INPUTS + OUTPUTS; ++k) {
+        const uintptr_t address = k < INPUTS ? (uintptr_t)in[k] : (uintptr_t)out[k - INPUTS];
+        if (k < INPUTS && in_stride[k] == 0)
+            continue;
+        low = address < low ? address : low;
+        high = address > high ? address : high;
+        crowded |= ++places[address / 64 % 64] > 8;
+    }
+    if (crowded && high - low < ((uintptr_t)1 << 24))
+        direct = 0;
     if (direct) {
         sd_gradient_blocks(n / SD_BLOCK, in_at, in_step, out_at);
         done = n / SD_BLOCK * SD_BLOCK;
@@ -231,17 +258,28 @@ int van_der_waals_gradient_arrays(size_t n, const double *const *in, const ptrdi
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_gradient_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }

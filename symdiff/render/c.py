@@ -77,6 +77,7 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "contract": not long and not helpers and may_contract(functions[-1].tape),
         "sincos": any(made["pairs"] for made in contexts),
         "fast_exp": fast_exp,
+        "crowds": not long and arrays > 8,
         "exp_helper": helper("fast_exp", functions[-1].real, suffix, words),
         "sincos_helper": helper("sincos", functions[-1].real, suffix, words),
         "facts": _facts(functions[-1]),

@@ -4,15 +4,12 @@ Numbers. The adjoints of `erf(d/sqrt(2))/2` are `*0.5`, `*(1.128*...)`, `*0.707`
 does. A step that only scales another, and that one product alone uses, becomes part of that product. Every variable
 that is left has the value it had, to a rounding or two less.
 
-Quotients. The adjoints of `x/y` are `u/y` and `-u*(v/y)`, two divisions, where `-(u/y)*v` needs no second one.
-
 Calls. A call of libm in the middle of a loop makes the compiler put every value that is needed later into memory. So
 the reverse sweep calls what it needs of primal values before it begins to compute.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,68 +22,12 @@ _CALLS = frozenset(
     "tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh hypot exp expm1 log log1p log2 log10 cbrt pow erf erfc "
     "gamma lgamma".split()
 )
-_ONE = Number(1.0)
-_SMALLEST = 2.0**-900  # of a number that stands for two: further down it would lose digits
+_LARGEST = 2.0**900  # of a number that stands for two, and its inverse the smallest: beyond, it would lose digits
 
 
 def for_compilers(tape: Tape) -> Tape:
     """The same values, a rounding aside, in a form from which compilers make faster loops."""
-    return calls_first(numbers_joined(quotients_joined(tape)))
-
-
-# Quotients
-
-
-def quotients_joined(tape: Tape) -> Tape:
-    """What a division sends to its denominator, made of what it sends to its numerator."""
-    wanted = {found[:2] for step in tape.steps if (found := _scaled_quotient(step)) is not None}
-    namer = Namer(tape.bound_names())
-    quotients: dict[tuple[Expr, Expr], Name] = {}
-    steps: list[Step] = []
-    for step in tape.steps:
-        whole, found = step.expr, _scaled_quotient(step)
-        key = _quotient(step)
-        if key is not None and key in wanted:
-            if step.into is None:
-                quotients[key] = Name(step.name)
-            else:  # its own value is lost in a sum
-                made = Step(step.n, namer.fresh(f"d{step.n}"), whole, SHARED, of=step.of)
-                quotients[key] = Name(made.name)
-                steps.append(made)
-                step = step.over(Name(made.name))
-        elif found is not None and found[:2] in quotients:
-            above, below, value, negative = found
-            quotient: Expr = quotients[above, below]
-            step = step.over(call("mul", call("neg", quotient) if negative else quotient, value))
-        steps.append(step)
-    return replace(tape, steps=tuple(steps))
-
-
-def _quotient(step: Step) -> tuple[Expr, Expr] | None:
-    """(u, y) of an adjoint step that is `u/y`."""
-    whole = step.expr
-    if step.role != ADJOINT or not isinstance(whole, Call) or whole.op not in ("div", "inverse"):
-        return None
-    return (whole.args[0], whole.args[1]) if whole.op == "div" else (_ONE, whole.args[0])
-
-
-def _scaled_quotient(step: Step) -> tuple[Expr, Expr, Expr, bool] | None:
-    """(u, y, v, whether negative) of an adjoint step that is `u*(v/y)` or `-u*(v/y)`; u may be 1."""
-    whole = step.expr
-    negative = isinstance(whole, Call) and whole.op == "neg"
-    inside = whole.args[0] if isinstance(whole, Call) and negative else whole
-    if step.role != ADJOINT or not isinstance(inside, Call):
-        return None
-    if inside.op == "div" and negative:
-        return _ONE, inside.args[1], inside.args[0], True
-    if inside.op != "mul":
-        return None
-    scale, quotient = inside.args
-    if not (isinstance(quotient, Call) and quotient.op == "div"):
-        return None
-    if isinstance(scale, Call) and scale.op == "neg":
-        scale, negative = scale.args[0], not negative
-    return scale, quotient.args[1], quotient.args[0], negative
+    return calls_first(numbers_joined(tape))
 
 
 # Numbers
@@ -150,7 +91,7 @@ def numbers_joined(tape: Tape) -> Tape:
         if step.role != ADJOINT:
             continue
         product, count, taken = _product(step.expr, waiting)
-        sound = product.factors and math.isfinite(product.number) and abs(product.number) >= _SMALLEST
+        sound = product.factors and 1 / _LARGEST <= abs(product.number) <= _LARGEST
         if taken and sound and (count > 1 or isinstance(step.expr, Name)):
             for name in taken:
                 del steps[name], waiting[name]

@@ -333,9 +333,8 @@ def test_coefficients_are_those_the_generator_prints() -> None:
     generator = str(ROOT / "tests" / "ops" / "make_coefficients.py")
     printed = subprocess.run([sys.executable, generator], capture_output=True, text=True, check=True).stdout
     in_python = Path(helpers.__file__).read_text(encoding="ascii")
-    in_c = {
-        n: (TEMPLATES / f"{n}.c.j2").read_text(encoding="ascii") for n in ("digamma", "polygamma", "sincos", "fast_exp")
-    }
+    names = ("digamma", "polygamma", "sincos", "fast_exp")
+    in_c = {n: (TEMPLATES / f"{n}.c.j2").read_text(encoding="ascii") for n in names}
     for node in ast.parse(printed).body:
         assert isinstance(node, ast.Assign)
         name, value = ast.unparse(node.targets[0]), ast.literal_eval(node.value)

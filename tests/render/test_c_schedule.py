@@ -1,4 +1,4 @@
-"""C of scalars: fewer products with numbers, fewer divisions, calls before the reverse sweep; the same derivatives."""
+"""C of scalars: fewer products with numbers, calls before the reverse sweep; the same derivatives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 import symdiff
 from symdiff.expr import Call, Name, walk
-from symdiff.render.c_schedule import calls_first, for_compilers, numbers_joined, quotients_joined
+from symdiff.render.c_schedule import calls_first, for_compilers, numbers_joined
 from symdiff.tape import PRIMAL, SHARED, Tape, check_tape
 
 FORMULAS = """
@@ -39,8 +39,8 @@ def test_a_form_for_compilers_is_a_tape_with_no_more_to_do(source: str) -> None:
     tape = _tape(source)
     made = for_compilers(tape)
     check_tape(made)
-    for ops in (("mul", "div"), ("div",), ("erf",), ("exp",), ("log",)):
-        assert sum(_count(made, op) for op in ops) <= sum(_count(tape, op) for op in ops), ops
+    for op in ("mul", "div", "erf", "exp", "log"):
+        assert _count(made, op) <= _count(tape, op), op
     assert [step for step in made.steps if step.role == PRIMAL] == [step for step in tape.steps if step.role == PRIMAL]
     assert made.outputs == tape.outputs
 
@@ -61,15 +61,6 @@ def test_a_step_that_is_used_twice_or_is_a_result_stays() -> None:
     for source in ("a = x*0.5; sin(a)*cos(a)", "0.5*x"):
         tape = _tape(source)
         assert [step.name for step in numbers_joined(tape).steps] == [step.name for step in tape.steps]
-
-
-@pytest.mark.parametrize(
-    ("source", "divisions"), [("x/y", 2), ("sin(x/y)", 2), ("sin(x/y)*x", 2), ("(x*z)/(y + z)", 2)]
-)
-def test_the_denominator_gets_what_the_numerator_got(source: str, divisions: int) -> None:
-    assert (
-        _count(quotients_joined(_tape(source)), "div") + _count(quotients_joined(_tape(source)), "inverse") <= divisions
-    )
 
 
 def test_calls_come_before_the_reverse_sweep() -> None:

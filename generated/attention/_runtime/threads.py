@@ -91,7 +91,8 @@ class _Batch:
                 self._status = self._status or status
                 if error is not None:
                     self._error, self._begun = self._error or error, len(self._calls)
-                self._changed.notify_all()
+                if not self._running:
+                    self._changed.notify_all()
 
     def _next(self) -> Callable[[], int] | None:
         with self._changed:
