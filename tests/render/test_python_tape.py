@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symdiff
-from symdiff import pipeline
 from symdiff.frontend.words import FUNCTIONS
 from symdiff.ops import TABLE
+from symdiff.pipeline import program as program_module
 from symdiff.render import python_tape
 
 TEXTS = {
@@ -35,7 +35,7 @@ def both(program: Any, dtype: str = "float64") -> tuple[Any, Any]:
     kernels = []
     for limit in (10**9, -1):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pipeline, "_LONG", limit)
+            patch.setattr(program_module, "_LONG", limit)
             kernels.append(program.compile("numpy", dtype=dtype))
     return kernels[0], kernels[1]
 
@@ -134,5 +134,5 @@ def test_an_abstract_function_is_refused() -> None:
 
 def test_auto_does_not_wait_for_a_compiler_where_that_takes_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     program = symdiff.formula(TEXTS["shared"]).gradient()
-    monkeypatch.setattr(pipeline, "_LONG", len(program.code_tape.steps) - 1)
+    monkeypatch.setattr(program_module, "_LONG", len(program.code_tape.steps) - 1)
     assert program.compile().backend == "numpy"

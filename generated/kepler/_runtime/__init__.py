@@ -8,7 +8,7 @@ an update rule.
 
 MODULES = (
     "array_engines", "array_kernel", "arrays", "blas", "calls", "compiler", "engines", "kernel", "kernel_page",
-    "library", "sizes", "spec", "workspace",
+    "library", "sizes", "spec", "threads", "workspace",
 )  # fmt: skip
 GROUPS = ("group_kernel",)
 TRAINING = (
