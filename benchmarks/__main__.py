@@ -1,10 +1,23 @@
-"""`python -m benchmarks [SUITE] [options]`: numbers, or `matrices`, `transformer`, `growth` of programs."""
+"""`python -m benchmarks [SUITE] [options]`: numbers, or one of `SUITES`; `all` of them, and the verdict."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+
+# Suite: its module. What stands without a name is the run on formulas of numbers.
+SUITES = {
+    "": "scalars",
+    "matrices": "matrices.run",
+    "building": "building",
+    "growth": "growth",
+    "transformer": "transformer",
+    "verdict": "verdict",
+    "figure": "figure",
+    "all": "everything",
+}
 
 
 def one_thread() -> None:
@@ -17,24 +30,13 @@ def one_thread() -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code: 1 if a contestant's results are wrong, 2 for bad use."""
-    one_thread()
+    """Exit code: 1 if a contestant's results are wrong or something got slower, 2 for bad use."""
+    suite = arguments[0] if arguments and arguments[0] in SUITES else ""
+    if suite != "all":  # which only starts the others
+        one_thread()
     # Imported here: NumPy's BLAS starts its threads when it is loaded, as many as it is told then.
-    if arguments[:1] == ["matrices"]:
-        from benchmarks.matrices import run
-
-        return run.main(arguments[1:])
-    if arguments[:1] == ["growth"]:
-        from benchmarks import growth
-
-        return growth.main(arguments[1:])
-    if arguments[:1] == ["transformer"]:
-        from benchmarks import transformer
-
-        return transformer.main(arguments[1:])
-    from benchmarks import scalars
-
-    return scalars.main(arguments)
+    code: int = import_module(f"benchmarks.{SUITES[suite]}").main(arguments[1:] if suite else arguments)
+    return code
 
 
 if __name__ == "__main__":

@@ -81,12 +81,17 @@ call = S*normal(d1) - K*exp(-r*T)*normal(d2)
     return Case("black_scholes", "Black-Scholes call, 5 inputs", text.strip(), ranges)
 
 
-def _log_sum_exp(terms: int = 8) -> Case:
-    draw, names = np.random.default_rng(7), "xyz"
+def quadratics(terms: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coefficients of `terms` quadratics in three variables: second order (symmetric), first order, constants."""
+    draw = np.random.default_rng(7)
     square = draw.normal(size=(terms, 3, 3))
-    # float() and rounding: the literals of the text are the coefficients, to the last bit.
     second = np.round(square + square.transpose(0, 2, 1), 3) * 0.25
-    first, constant = np.round(draw.normal(size=(terms, 3)), 3), np.round(draw.normal(size=terms), 3)
+    return second, np.round(draw.normal(size=(terms, 3)), 3), np.round(draw.normal(size=terms), 3)
+
+
+def _log_sum_exp(terms: int = 8) -> Case:
+    # float() and rounding: the literals of the text are the coefficients, to the last bit.
+    (second, first, constant), names = quadratics(terms), "xyz"
     lines = []
     for k in range(terms):
         parts = [repr(float(constant[k]))]
@@ -99,15 +104,24 @@ def _log_sum_exp(terms: int = 8) -> Case:
     return Case("logsumexp8", f"log-sum-exp of {terms} quadratics, 3 inputs", text, dict.fromkeys(names, (-2, 2)))
 
 
-def _arm(lengths: tuple[float, ...] = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)) -> Case:
+LENGTHS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)  # of the links of the arm
+TARGET = (1.3, 2.1)
+
+
+def _arm(lengths: tuple[float, ...] = LENGTHS) -> Case:
     angles = ["q0"] + [f"t{i}" for i in range(1, len(lengths))]
     lines = [f"t{i} = {angles[i - 1]} + q{i}" for i in range(1, len(lengths))]
     links = list(zip(lengths, angles, strict=True))
     for name, function in (("px", "cos"), ("py", "sin")):
         lines.append(f"{name} = " + " + ".join(f"{length}*{function}({angle})" for length, angle in links))
-    lines.append("sqrt((px - 1.3)**2 + (py - 2.1)**2)")
+    lines.append(f"sqrt((px - {TARGET[0]})**2 + (py - {TARGET[1]})**2)")
     ranges = {f"q{i}": (-3, 3) for i in range(len(lengths))}
     return Case("arm7", f"{len(lengths)}-joint arm, distance to a target", "\n".join(lines), ranges)
+
+
+def long_arm(joints: int = 143) -> Case:
+    """An arm of so many joints that its value takes a thousand operations (seven for a joint)."""
+    return _arm(tuple(round(1 - 0.005 * k, 3) for k in range(joints)))
 
 
 CASES = {case.name: case for case in (_graph_b(), _rosenbrock(), _black_scholes(), _log_sum_exp(), _arm())}

@@ -1,95 +1,27 @@
-"""The contestants. Each gives value and gradient together, in float64, on one thread, in its own fastest form.
+"""The contestants of the run on numbers. Each gives value and gradient together, in float64, on one thread, in its own
+fastest form.
 
-A contestant is prepared for one problem, then asked for up to three kinds of task:
-`batch(points)`  all columns of an array (inputs, N), into memory held between calls where the tool allows it;
-`call(point)`    one point, Python numbers in, results out, as a user would call it;
-`held(point)`    one point, in and out through memory that the tool bound once (None where it has no such way).
 Modules are imported when a contestant is prepared, so that a peer that is not installed costs nothing.
 """
 
 from __future__ import annotations
 
-import atexit
 import importlib.util
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from benchmarks.by_hand import BY_HAND
+from benchmarks.contestant import FUNCTIONS, Contestant, Task, of_memory, of_pairs, of_results, scratch_folder
 from benchmarks.formulas import Problem
-
-FUNCTIONS = ("sin", "cos", "exp", "log", "sqrt", "erf")
-"""The functions that occur in the formulas, under the names that CasADi and heyoka give them too."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """`run()` does the work; `read()` does it again and gives the results, a row for the value and for each partial."""
-
-    run: Callable[[], Any]
-    read: Callable[[], np.ndarray]
-
-
-def _of_results(run: Callable[[], Any]) -> Task:
-    """A task whose run returns a flat sequence of results, scalars or arrays of one shape."""
-    return Task(run, lambda: np.stack(np.broadcast_arrays(*map(np.asarray, run()))))
-
-
-def _of_memory(run: Callable[[], Any], memory: np.ndarray) -> Task:
-    """A task whose run fills `memory`."""
-
-    def read() -> np.ndarray:
-        memory.fill(np.nan)
-        run()
-        return memory.copy()
-
-    return Task(run, read)
-
-
-def _of_pairs(run: Callable[[], tuple[Any, Sequence[Any]]]) -> Task:
-    """A task whose run returns (value, partials)."""
-
-    def read() -> np.ndarray:
-        value, partials = run()
-        return np.stack([np.asarray(value), *map(np.asarray, partials)])
-
-    return Task(run, read)
-
-
-class Contestant:
-    """Base of all; `name` stands in the table, `needs` are the modules it imports."""
-
-    name: ClassVar[str]
-    title: ClassVar[str]
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    def available(self, problem: Problem) -> str:
-        """Empty if it can run, else what is missing."""
-        return ", ".join(module for module in self.needs if importlib.util.find_spec(module) is None)
-
-    def prepare(self, problem: Problem) -> None:
-        """Everything that is done once for a formula: differentiation, compilation."""
-        raise NotImplementedError(type(self).__name__)
-
-    def batch(self, points: np.ndarray) -> Task:
-        """All points in one go."""
-        raise NotImplementedError(type(self).__name__)
-
-    def call(self, point: Sequence[float]) -> Task | None:
-        """One point, as a user would call it."""
-        return None
-
-    def held(self, point: Sequence[float]) -> Task | None:
-        """One point through memory bound once."""
-        return None
+from benchmarks.frameworks import Jax, Pytensor, Torch, TorchCompiled
 
 
 class Symdiff(Contestant):
@@ -105,21 +37,38 @@ class Symdiff(Contestant):
 
     def batch(self, points: np.ndarray) -> Task:
         out = np.empty((self.rows, points.shape[1]))
-        return _of_memory(partial(self.kernel, *points, out=tuple(out)), out)
+        return of_memory(partial(self.kernel, *points, out=tuple(out)), out)
 
     def call(self, point: Sequence[float]) -> Task:
-        return _of_pairs(partial(self.kernel, *point))
+        return of_pairs(partial(self.kernel, *point))
 
     def held(self, point: Sequence[float]) -> Task:
         theta, out = np.array(point), np.empty(self.rows)
         views = [theta[i, ...] for i in range(len(theta))]
-        return _of_memory(self.kernel.raw(*views, out=tuple(out[i, ...] for i in range(self.rows))), out)
+        return of_memory(self.kernel.raw(*views, out=tuple(out[i, ...] for i in range(self.rows))), out)
 
 
 class SymdiffNumpy(Symdiff):
     """The same tape as NumPy code."""
 
     name, title, backend = "numpy", "symdiff, NumPy code", "numpy"
+
+
+class ByHand(Contestant):
+    """NumPy as a careful person writes it: `benchmarks.by_hand`."""
+
+    name, title = "hand", "NumPy by hand, blocks in the cache, memory held"
+
+    def available(self, problem: Problem) -> str:
+        needs_scipy = "erf(" in problem.case.text and importlib.util.find_spec("scipy") is None
+        return "scipy" if needs_scipy else ""
+
+    def prepare(self, problem: Problem) -> None:
+        self.function = BY_HAND[problem.case.name]()
+
+    def batch(self, points: np.ndarray) -> Task:
+        out = np.empty((1 + len(points), points.shape[1]))
+        return of_memory(partial(self.function, points, out), out)
 
 
 class Lambdify(Contestant):
@@ -141,36 +90,10 @@ class Lambdify(Contestant):
         self.on_numbers = sympy.lambdify(problem.symbols, problem.value_and_gradient, modules="math", cse=True)
 
     def batch(self, points: np.ndarray) -> Task:
-        return _of_results(partial(self.on_arrays, *points))
+        return of_results(partial(self.on_arrays, *points))
 
     def call(self, point: Sequence[float]) -> Task:
-        return _of_results(partial(self.on_numbers, *point))
-
-
-class Jax(Contestant):
-    """jit(vmap(value_and_grad)) of SymPy's value; inputs on the device, every run waits for its results."""
-
-    name, title, needs = "jax", "JAX jit(vmap(value_and_grad))", ("jax",)
-
-    def prepare(self, problem: Problem) -> None:
-        import jax
-        import sympy
-
-        jax.config.update("jax_enable_x64", True)
-        special = {"erf": jax.scipy.special.erf}
-        value = sympy.lambdify(problem.symbols, problem.value, modules=[special, "jax"], cse=True)
-        both = jax.value_and_grad(value, argnums=tuple(range(len(problem.symbols))))
-        self.jax, self.one, self.many = jax, jax.jit(both), jax.jit(jax.vmap(both))
-
-    def _task(self, function: Any, arguments: Sequence[Any]) -> Task:
-        wait = self.jax.block_until_ready
-        return _of_pairs(lambda: wait(function(*arguments)))
-
-    def batch(self, points: np.ndarray) -> Task:
-        return self._task(self.many, [self.jax.device_put(row) for row in points])
-
-    def call(self, point: Sequence[float]) -> Task:
-        return self._task(self.one, point)
+        return of_results(partial(self.on_numbers, *point))
 
 
 class Casadi(Contestant):
@@ -207,7 +130,7 @@ class Casadi(Contestant):
     def batch(self, points: np.ndarray) -> Task:
         columns, out = np.ascontiguousarray(points.T), np.empty((points.shape[1], self.rows))
         run = self._through_buffers(self.function.map(points.shape[1], "serial"), columns, out)
-        task = _of_memory(run, out)
+        task = of_memory(run, out)
         return Task(run, lambda: task.read().T)
 
     def call(self, point: Sequence[float]) -> Task:
@@ -216,7 +139,7 @@ class Casadi(Contestant):
 
     def held(self, point: Sequence[float]) -> Task:
         out = np.empty(self.rows)
-        return _of_memory(self._through_buffers(self.function, np.array(point), out), out)
+        return of_memory(self._through_buffers(self.function, np.array(point), out), out)
 
 
 class Heyoka(Contestant):
@@ -238,14 +161,14 @@ class Heyoka(Contestant):
 
     def batch(self, points: np.ndarray) -> Task:
         out = np.empty((self.rows, points.shape[1]))
-        return _of_memory(partial(self.function, points, outputs=out), out)
+        return of_memory(partial(self.function, points, outputs=out), out)
 
     def call(self, point: Sequence[float]) -> Task:
-        return _of_results(partial(self.function, list(point)))
+        return of_results(partial(self.function, list(point)))
 
     def held(self, point: Sequence[float]) -> Task:
         out = np.empty(self.rows)
-        return _of_memory(partial(self.function, np.array(point), outputs=out), out)
+        return of_memory(partial(self.function, np.array(point), outputs=out), out)
 
 
 class Numba(Contestant):
@@ -269,15 +192,42 @@ class Numba(Contestant):
 
     def batch(self, points: np.ndarray) -> Task:
         out = np.empty((self.rows, points.shape[1]))
-        return _of_memory(partial(self.loop, points, out), out)
+        return of_memory(partial(self.loop, points, out), out)
 
     def call(self, point: Sequence[float]) -> Task:
-        return _of_results(partial(self.point, *point))
+        return of_results(partial(self.point, *point))
 
     def held(self, point: Sequence[float]) -> Task:
         given, out = np.array(point).reshape(-1, 1), np.empty((self.rows, 1))
-        task = _of_memory(partial(self.loop, given, out), out)
+        task = of_memory(partial(self.loop, given, out), out)
         return Task(task.run, lambda: task.read()[:, 0])
+
+
+class Symengine(Contestant):
+    """symengine's own derivatives, compiled by its LLVM backend with common subexpressions; points by rows."""
+
+    name, title, needs = "symengine", "symengine Lambdify(llvm, cse)", ("symengine",)
+
+    def prepare(self, problem: Problem) -> None:
+        import symengine
+
+        value = symengine.sympify(problem.value)
+        variables = [symengine.Symbol(name) for name in problem.case.inputs]
+        both = [value, *(value.diff(variable) for variable in variables)]
+        self.function = symengine.Lambdify(variables, both, backend="llvm", cse=True, opt_level=3)
+        self.rows = len(both)
+
+    def batch(self, points: np.ndarray) -> Task:
+        columns, out = np.ascontiguousarray(points.T), np.empty((points.shape[1], self.rows))
+        task = of_memory(partial(self.function, columns, out=out), out)
+        return Task(task.run, lambda: task.read().T)
+
+    def call(self, point: Sequence[float]) -> Task:
+        return of_results(partial(self.function, list(point)))
+
+    def held(self, point: Sequence[float]) -> Task:
+        out = np.empty(self.rows)
+        return of_memory(partial(self.function.unsafe_real, np.array(point), out), out)
 
 
 class Limit(Contestant):
@@ -307,7 +257,7 @@ class Limit(Contestant):
         given, ffi = np.ascontiguousarray(points[list(self.order)]), self.module.ffi
         pointers = [ffi.from_buffer("double[]", given), ffi.from_buffer("double[]", out, require_writable=True)]
         inverse = [0, *(1 + self.order.index(i) for i in range(len(self.order)))]
-        task = _of_memory(partial(function, *size, *pointers), out)
+        task = of_memory(partial(function, *size, *pointers), out)
         return Task(task.run, lambda: task.read()[inverse])
 
     def batch(self, points: np.ndarray) -> Task:
@@ -319,18 +269,6 @@ class Limit(Contestant):
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """The working folder is a temporary one meanwhile; it holds loaded libraries, so it stays until Python ends."""
-    before, folder = Path.cwd(), Path(tempfile.mkdtemp(prefix="symdiff-benchmarks-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.chdir(folder)
-    try:
-        yield folder
-    finally:
-        os.chdir(before)
-
-
-@contextmanager
 def _importing_from(folder: Path) -> Iterator[None]:
     sys.path.insert(0, str(folder))
     try:
@@ -339,4 +277,17 @@ def _importing_from(folder: Path) -> Iterator[None]:
         sys.path.remove(str(folder))
 
 
-PEERS: tuple[type[Contestant], ...] = (Symdiff, SymdiffNumpy, Lambdify, Jax, Casadi, Heyoka, Numba)
+PEERS: tuple[type[Contestant], ...] = (
+    Symdiff,
+    SymdiffNumpy,
+    ByHand,
+    Lambdify,
+    Jax,
+    Torch,
+    TorchCompiled,
+    Pytensor,
+    Casadi,
+    Heyoka,
+    Numba,
+    Symengine,
+)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.command import RESULTS, choose, command_line, publish
+from benchmarks import threads
+from benchmarks.command import RESULTS, add_comparison, choose, command_line, compared, publish
 from benchmarks.formulas import CASES, Problem
 from benchmarks.peers import PEERS, Contestant, Limit, Task
 from benchmarks.table import Report, Row, machine
@@ -33,11 +34,13 @@ def reference(problem: Problem, points: np.ndarray) -> np.ndarray:
         return np.array([[float(number) for number in column] for column in columns]).T
 
 
-def error_of(result: np.ndarray, expected: np.ndarray) -> float:
-    """Largest error, each point's relative to the largest result there; infinite for a wrong shape or NaN."""
+def error_of(result: np.ndarray, expected: np.ndarray, least: float = 0.0) -> float:
+    """Largest error, each point's relative to the largest result there, or to `least` where all results are smaller;
+    infinite for a wrong shape or NaN.
+    """
     if result.shape != expected.shape:
         return np.inf
-    error = float(np.max(np.abs(result - expected) / np.max(np.abs(expected), axis=0)))
+    error = float(np.max(np.abs(result - expected) / np.maximum(np.max(np.abs(expected), axis=0), least)))
     return error if np.isfinite(error) else np.inf
 
 
@@ -51,11 +54,13 @@ def tasks_of(contestant: Contestant, problem: Problem, points: np.ndarray) -> di
 def stopwatches(contestant: Contestant, problem: Problem, points: np.ndarray, expected: np.ndarray) -> list[Stopwatch]:
     """Prepares a contestant and checks it; ValueError if its results are wrong."""
     contestant.prepare(problem)
-    name, found = problem.case.name, []
+    name, found = problem.case.name, list[Stopwatch]()
+    # Where all results nearly vanish, rounding is all that is left of them (an option that is worth nothing).
+    least = 1e-3 * float(np.median(np.max(np.abs(expected), axis=0)))
     for measure, task in tasks_of(contestant, problem, points).items():
         result = task.read()
         wanted = expected[:, 0] if measure != "batch" else expected
-        error = error_of(result[:, : expected.shape[1]] if measure == "batch" else result, wanted)
+        error = error_of(result[:, : expected.shape[1]] if measure == "batch" else result, wanted, least)
         if error > TOLERANCE:
             raise ValueError(f"{name}, {contestant.name}, {measure}: error {error:.2e} against the 50-digit reference")
         items = points.shape[1] if measure == "batch" else 1
@@ -83,6 +88,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--formula", metavar="NAMES", help=f"of {','.join(CASES)}")
     parser.add_argument("--limit", type=Path, metavar="FILE", help="a runner of hand-written C outside the repository")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (the whole run: benchmarks/results)")
+    add_comparison(parser)
     options = parser.parse_args(arguments)
     choose(parser, options, only=[peer.name for peer in PEERS], formula=CASES)
     if min(options.points, options.rounds) < 1:
@@ -104,12 +110,16 @@ def run(options: argparse.Namespace, command: str) -> Report:
         present = [each for each in contestants if not missing[each.name]]
         print(f"{name}: {', '.join(each.name for each in present)}", file=sys.stderr, flush=True)
         rows += measure(problem, present, options.points, options.rounds)
+        if "symdiff" in options.only_names:
+            two = threads.contestants(options.limit)
+            titles |= {each.name: each.title for each in two}
+            rows += threads.measure(problem, two, problem.case.points(options.points), options.rounds)
     facts = machine(["numpy", "sympy", *(module for each in contestants for module in each.needs)])
     return Report(command, options.points, options.rounds, facts, titles, left_out, rows)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code: 1 if a contestant's results are wrong."""
+    """Exit code: 1 if a contestant's results are wrong, or symdiff got slower than in the run of --against."""
     options = parse(arguments)
     try:
         report = run(options, command_line(arguments))
@@ -118,4 +128,4 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     is_whole = not (options.only or options.formula)
     publish(report, "benchmarks", options.output or (RESULTS if is_whole else None))
-    return 0
+    return compared(report, options)

@@ -15,6 +15,7 @@ MEASURES = {
     "batch": "ns per point, a batch of {points} points",
     "call": "ns per call, one point, Python numbers in",
     "held": "ns per call, one point, memory bound once",
+    "threads": "ns per point, a batch of {points} points, one thread beside two",
 }
 
 
@@ -52,6 +53,8 @@ class Report:
         lines += [f"- {name}: {fact}" for name, fact in self.machine.items()]
         lines += [f"- medians of {self.rounds} rounds, all contestants in turn in each round; float64, one thread"]
         lines += ["- before timing, every contestant agreed with a 50-digit reference"]
+        present = dict.fromkeys(row.contestant for row in self.rows)
+        lines += [f"- {name}: {self.titles[name]}" for name in present if name in self.titles]
         lines += [f"- left out: {name} ({why})" for name, why in self.left_out.items()]
         for measure, title in MEASURES.items():
             rows = [row for row in self.rows if row.measure == measure]
@@ -93,7 +96,7 @@ def machine(packages: list[str]) -> dict[str, Any]:
     """What the numbers depend on. No host name, no path."""
     found = {"processor": _processor(), "logical processors": os.cpu_count(), "system": _system()}
     found |= {"compiler": _compiler(), "Python": platform.python_version()}
-    return found | {"packages": ", ".join(filter(None, map(_version, packages)))}
+    return found | {"packages": ", ".join(filter(None, map(_version, dict.fromkeys(packages))))}
 
 
 def _processor() -> str:

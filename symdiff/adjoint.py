@@ -13,19 +13,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from symdiff.collector import at_rest
 from symdiff.einstein import UNIT, Spec
-from symdiff.expr import ONE_NUMBER, ZERO_NUMBER, Call, Expr, Name, call, substitute
+from symdiff.expr import ONE_NUMBER, ZERO_NUMBER, Call, Expr, Form, Name, Pattern, call, form_of, substitute
 from symdiff.ops import ARRAYS, TABLE
 from symdiff.ops.array_core import Rule, contraction, fitted, stretched
 from symdiff.ops.core import OPERAND_NAMES
 from symdiff.ops.evaluate import fold, is_zero
 from symdiff.ops.infer import shape_of
 from symdiff.shapes import Shape, broadcast
-from symdiff.tape import ADJOINT, SEED, SHARED, Namer, Step, Tape
+from symdiff.tape import ADJOINT, SEED, SHARED, Namer, Step, Tape, adjoint_label
 
 
+@at_rest
 def adjoint(tape: Tape, wrt: Iterable[str]) -> Tape:
     """`tape` with its reverse sweep; the outputs are the value and the gradient by each of `wrt`, in that order."""
     return _Reverse(tape, tuple(wrt)).tape()
@@ -60,6 +62,55 @@ def local_derivatives(step: Step) -> list[Local]:
         if not is_zero(local):
             found.append(Local(arg.id, local, (index == 1) if expr.op == "where" else None))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What every elementwise step of one form sends to one operand, over the operands, the step and its adjoint."""
+
+    operand: int
+    partial: Pattern
+    branch: bool | None
+    product: Pattern
+
+
+class _Rules:
+    """Local derivatives of elementwise steps, worked out once for all steps of a form."""
+
+    def __init__(self) -> None:
+        self._known: dict[Form, list[_Sent]] = {}
+
+    def locals_of(self, step: Step) -> list[Local]:
+        """What `local_derivatives` gives; `place` says which of the derivatives it is."""
+        if not isinstance(step.expr, Call) or step.expr.op in ARRAYS:
+            return local_derivatives(step)
+        sent, found = self._sent(step.expr)
+        found = (*found, step.name)
+        return [Local(found[each.operand], each.partial.over(found), each.branch, k) for k, each in enumerate(sent)]
+
+    def product(self, step: Step, local: Local, bar: str) -> Expr:
+        """Upstream times local, folded."""
+        if not isinstance(step.expr, Call):
+            return Name(bar)
+        sent, found = self._sent(step.expr)
+        return sent[local.place].product.over((*found, step.name, bar))
+
+    def _sent(self, expr: Call) -> tuple[list[_Sent], tuple[str, ...]]:
+        form, found = form_of(expr)
+        sent = self._known.get(form)
+        if sent is None:
+            upstream = Name(str(len(found) + 1))
+            sent = self._known[form] = [
+                _Sent(
+                    int(local.operand),
+                    Pattern(local.partial),
+                    local.branch,
+                    Pattern(fold(call("mul", upstream, local.partial))),
+                )
+                for local in local_derivatives(Step(0, str(len(found)), form.expr))
+                if local.partial is not None
+            ]
+        return sent, found
 
 
 _LINEAR = frozenset({"index", "reshape", "concat", "stack"})  # elements are moved, and none is changed
@@ -170,8 +221,10 @@ class _Reverse:
     def __init__(self, tape: Tape, wrt: tuple[str, ...]) -> None:
         self.source, self.wrt = tape, wrt
         self.namer = Namer(tape.bound_names())
-        self.locals: Mapping[str, list[Local]] = {step.name: local_derivatives(step) for step in tape.steps}
+        self.rules = _Rules()
+        self.locals: Mapping[str, list[Local]] = {step.name: self.rules.locals_of(step) for step in tape.steps}
         self.active = self._active()
+        self.sends: dict[str, list[Local]] = {}  # active step -> its derivatives by active operands
         self.masks: dict[str, list[_Mask | None]] = {}  # variable -> the mask of each contribution to it
         self.sides: dict[tuple[int, Expr, bool], _Mask] = {}
         self.bars: dict[str, str] = {}
@@ -206,9 +259,6 @@ class _Reverse:
                 useful.update(local.operand for local in self.locals[step.name])
         return varied & useful
 
-    def _sends(self, step: Step) -> list[Local]:
-        return [local for local in self.locals[step.name] if local.operand in self.active]
-
     def _prepare(self) -> None:
         """Name the adjoints, in the order in which people meet the variables, and count what each one receives."""
         for name in [given.name for given in self.source.inputs] + [step.name for step in self.source.steps]:
@@ -216,7 +266,9 @@ class _Reverse:
                 self.bars[name] = self.namer.fresh(f"{name}_bar")
         for step in self.source.steps:
             if step.name in self.active:
-                self.uses.update(local.operand for local in self._sends(step))
+                sends = [local for local in self.locals[step.name] if local.operand in self.active]
+                self.sends[step.name] = sends
+                self.uses.update([local.operand for local in sends])
 
     def _sweep(self, output: str) -> Iterator[Step]:
         self.masks[output] = [None]
@@ -225,7 +277,7 @@ class _Reverse:
                 continue
             if step.name == output:
                 yield Step(step.n, self.bars[output], ONE_NUMBER, SEED, step.shape, of=output)
-            sends = self._sends(step)
+            sends = self.sends[step.name]
             around = _either(self.masks[step.name], step.n)
             for slot, local in enumerate(sends):
                 mask = around if local.branch is None else self._side(around, step, local.branch)
@@ -299,35 +351,28 @@ class _Reverse:
     def _contribution(self, step: Step, local: Local, slot: int | None, mask: _Mask | None) -> Step:
         bar, several = self.bars[local.operand], self.uses[local.operand] > 1
         shape = self.shapes[local.operand]
-        made = Step(
-            n=step.n,
-            name=bar,
-            expr=self._sent(step, local, mask, shape),
-            role=ADJOINT,
-            shape=shape,
-            of=step.name,
-            slot=slot,
-            receiver=local.operand,
-            local=local.partial or self._partials(step),
-        )
-        if not several:
-            return made
-        # no user's name has brackets, so the name of a single contribution cannot clash
-        name = f"{bar}[{made.label}]"
+        expr, partial = self._sent(step, local, mask, shape), local.partial or self._partials(step)
+        name, into = (self._contribution_name(bar, step, slot), bar) if several else (bar, None)
+        return Step(step.n, name, expr, ADJOINT, shape, into, step.name, slot, local.operand, partial)
+
+    def _contribution_name(self, bar: str, step: Step, slot: int | None) -> str:
+        """A name for one contribution of several; no user's name has brackets, so it cannot clash."""
+        label = adjoint_label(step.n, slot)
+        name = f"{bar}[{label}]"
         if name in self.contributions:  # a pass made two steps of one, and both have its number
-            name = f"{bar}[{made.label} {step.name}]"
+            name = f"{bar}[{label} {step.name}]"
         self.contributions.add(name)
-        return replace(made, name=name, into=bar)
+        return name
 
     def _sent(self, step: Step, local: Local, mask: _Mask | None, shape: Shape) -> Expr:
         """The contribution: an array of the operand's shape."""
-        upstream = Name(self.bars[step.name])
         if local.partial is None:
             assert isinstance(step.expr, Call)
+            upstream = Name(self.bars[step.name])
             sent = ARRAYS[step.expr.op].adjoint(self._rule(step), local.place, upstream)
             assert sent is not None, step.op
             return fold(sent if mask is None else mask.choose(sent))
-        product = fold(call("mul", upstream, local.partial))
+        product = self.rules.product(step, local, self.bars[step.name])
         return fitted(product if mask is None else mask.choose(product), step.shape, shape)
 
     def _rule(self, step: Step) -> Rule:

@@ -235,12 +235,16 @@ def check(
 
 
 @main.command()
-def doctor() -> None:
-    """Say what this machine gives: compiler, flags, SIMD, cache, TeX."""
-    facts = pipeline.doctor()
-    width = max(len(name) for name, _ in facts)
-    for name, fact in facts:
-        click.echo(f"{name.ljust(width)}  {fact}")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Say what this machine gives, and what to install to be faster: compiler, SIMD, vector maths, BLAS, cache, TeX.
+
+    The exit code is 1 where C kernels cannot be built: no compiler, one that does not work, or no cffi.
+    """
+    found = pipeline.doctor()
+    click.echo(found.as_json() if as_json else str(found))
+    if not found.kernels:
+        click.get_current_context().exit(1)
 
 
 main.add_command(graph)

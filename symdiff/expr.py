@@ -16,10 +16,12 @@ SymPy form of a formula, and the op table is proved against SymPy's derivatives 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import is_
 from typing import Any, TypeVar
+
+from symdiff.record import record
 
 Span = tuple[int, int]
 T = TypeVar("T")
@@ -64,7 +66,7 @@ class Expr:
 Operand = Expr | float | int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Name(Expr):
     """A variable, by the user's own spelling."""
 
@@ -86,7 +88,7 @@ class Number(Expr):
         object.__setattr__(self, "negative", math.copysign(1.0, self.value) < 0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Call(Expr):
     """An op applied to arguments. `options` are what the op needs beside operands: axes, a shape, index ranges."""
 
@@ -94,6 +96,8 @@ class Call(Expr):
     args: tuple[Expr, ...]
     span: Span | None = field(default=None, compare=False)
     options: tuple[Any, ...] = ()
+    # what `form_of` found, so that every stage after the first has it for nothing
+    seen: Formed | None = field(default=None, init=False, repr=False, compare=False)
 
     def over(self, args: Iterable[Expr]) -> Call:
         """The same op, with the same options, applied to other arguments; the same object for the same ones."""
@@ -158,13 +162,139 @@ def walk(expr: Expr) -> Iterator[Expr]:
 
 def names(expr: Expr) -> list[str]:
     """Names in `expr`, each once, in order of appearance."""
-    if type(expr) is Call and not _nested(expr):
-        return list(dict.fromkeys([arg.id for arg in expr.args if type(arg) is Name]))
+    if type(expr) is Call:
+        if expr.seen is not None:
+            return list(expr.seen[1])
+        if not _nested(expr):
+            return list(dict.fromkeys([arg.id for arg in expr.args if type(arg) is Name]))
     return list(dict.fromkeys(part.id for part in walk(expr) if isinstance(part, Name)))
+
+
+# -- forms -------------------------------------------------------------------------------------------------------------
+
+
+class Form:
+    """A call up to the names in it: `sin(v3)*v7` and `sin(v9)*v2` have one form, `sin(0)*1`.
+
+    A long tape has few forms. What does not depend on the names (how an expression folds, how its derivatives look, how
+    it is spelled) is worked out once for a form, over its `expr`, and not again in every step.
+
+    Forms are compared by identity, which is quick, and serve as keys of caches; to tell whether two calls are the same
+    expression there is `identity`.
+    """
+
+    __slots__ = ("expr", "key")
+
+    def __init__(self, key: tuple[Any, ...], expr: Call) -> None:
+        self.key, self.expr = key, expr
+
+
+Formed = tuple[Form, tuple[str, ...]]
+_MOST_FORMS = 10_000  # kept; a program with a number of its own in every step has a form for every step
+_forms: dict[tuple[Any, ...], Form] = {}
+
+
+def form_of(call: Call) -> Formed:
+    """The form of a call, and its names in order of appearance, the k-th of which stands where the form has `k`."""
+    if call.seen is None:
+        key, found = _key(call)
+        form = _forms.get(key)
+        if form is None:
+            if len(_forms) >= _MOST_FORMS:
+                _forms.clear()
+            slots = {name: Name(str(k)) for k, name in enumerate(found)}
+            copy = bottom_up(call, lambda leaf: _slot(leaf, slots), _over)
+            assert isinstance(copy, Call)
+            form = _forms[key] = Form(key, copy)
+            object.__setattr__(copy, "seen", (form, tuple(slot.id for slot in slots.values())))
+        object.__setattr__(call, "seen", (form, found))
+    assert call.seen is not None
+    return call.seen
+
+
+def identity(call: Call) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """A key that two calls share if they are the same expression: the quicker form of the call itself as a key."""
+    form, found = form_of(call)
+    return form.key, found
+
+
+def _key(call: Call) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """The call as a row of words, operators before operands and names as numbers; and the names."""
+    slots: dict[str, int] = {}
+    key: list[Any] = []
+    work: list[Expr] = [call]
+    while work:
+        part = work.pop()
+        if type(part) is Name:
+            key.append(slots.setdefault(part.id, len(slots)))
+        elif type(part) is Call:
+            key += (part.op, len(part.args), part.options)
+            work += part.args[::-1]
+        else:
+            assert type(part) is Number
+            key += (Number, part.value, part.symbol, part.negative)
+    return tuple(key), tuple(slots)
+
+
+def _slot(leaf: Name | Number, slots: Mapping[str, Name]) -> Expr:
+    return slots[leaf.id] if isinstance(leaf, Name) else leaf
+
+
+def _over(call: Call, args: list[Expr]) -> Expr:
+    return Call(call.op, tuple(args), None, call.options)
+
+
+class Pattern:
+    """An expression over the names of something else, to be written for one after the other: `over` does it.
+
+    It is made from an expression whose names are the numbers of places: with `over(("a", "b"))`, `1` becomes `b`.
+    """
+
+    __slots__ = ("_build", "_form", "_places", "expr")
+
+    def __init__(self, expr: Expr) -> None:
+        self.expr = expr
+        self._build = _builder(expr)
+        self._form: Form | None = None
+        self._places: tuple[int, ...] = ()
+        if isinstance(expr, Call):
+            self._form, places = form_of(expr)
+            self._places = tuple(map(int, places))
+
+    def over(self, found: Sequence[str]) -> Expr:
+        """The expression with these names, which are different from one another."""
+        made = self._build(found)
+        if self._form is not None:
+            object.__setattr__(made, "seen", (self._form, tuple([found[place] for place in self._places])))
+        return made
+
+
+def _builder(expr: Expr) -> Callable[[Sequence[str]], Expr]:
+    """A function that writes the expression for a row of names."""
+
+    def leaf(part: Name | Number) -> Callable[[Sequence[str]], Expr]:
+        if isinstance(part, Number):
+            return lambda found: part
+        place = int(part.id)
+        return lambda found: Name(found[place])
+
+    def node(call: Call, args: list[Callable[[Sequence[str]], Expr]]) -> Callable[[Sequence[str]], Expr]:
+        op, options = call.op, call.options
+        if len(args) == 1:
+            only = args[0]
+            return lambda found: Call(op, (only(found),), None, options)
+        if len(args) == 2:
+            first, second = args
+            return lambda found: Call(op, (first(found), second(found)), None, options)
+        return lambda found: Call(op, tuple([arg(found) for arg in args]), None, options)
+
+    return bottom_up(expr, leaf, node)
 
 
 def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     """`expr` with names replaced; nothing else is touched or re-sorted."""
+    if type(expr) is Call and expr.seen is not None and values.keys().isdisjoint(expr.seen[1]):
+        return expr
     return bottom_up(
         expr,
         lambda leaf: values.get(leaf.id, leaf) if isinstance(leaf, Name) else leaf,
@@ -176,4 +306,6 @@ def is_constant(expr: Expr) -> bool:
     """True where no name occurs."""
     if type(expr) is not Call:
         return type(expr) is not Name
+    if expr.seen is not None:
+        return not expr.seen[1]
     return not any(isinstance(part, Name) for part in walk(expr))

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from symdiff.collector import at_rest
 from symdiff.errors import DomainError, ShapeError, UnsupportedError
 from symdiff.expr import Call, Expr, Name, Number, Span, bottom_up, is_constant, substitute, walk
-from symdiff.formula import FormulaData, inline
+from symdiff.formula_data import FormulaData, inline
 from symdiff.ops import ARRAYS, COMPARE_OPS, TABLE
 from symdiff.ops.evaluate import constant_value
 from symdiff.ops.infer import call_shape, shape_of
@@ -23,6 +24,7 @@ _RANK = 16  # axes of an array; contractions name each by a letter
 _CONSTANT_SHOWN = 16  # nodes; a longer constant is shown as its value
 
 
+@at_rest
 def linearize(formula: FormulaData) -> Tape:
     """The tape of `formula`; raises DomainError for `log(-1)` and the like, ShapeError where shapes do not fit (with
     the line, both shapes and the axis), UnsupportedError beyond the step limit.
@@ -159,7 +161,7 @@ class _Linearizer:
             isinstance(operand, Name) and last is not None and last.name == operand.id and operand.id not in self._named
         )
         if fresh and last is not None:
-            self.steps[-1] = replace(last, name=name, span=span)
+            self.steps[-1] = Step(last.n, name, last.expr, last.role, last.shape, span=span)
         else:
             copy = Call("identity", (operand,), span)
             shape = shape_of(operand, self.shapes)

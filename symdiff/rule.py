@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 
 from symdiff.errors import SymdiffError, UnsupportedError, nearest, quoted
 from symdiff.expr import Call, Expr, Name, names, substitute, walk
-from symdiff.formula import FormulaData, inline
+from symdiff.formula_data import FormulaData, inline
 from symdiff.ops import ARRAYS
 from symdiff.shapes import Shape
 from symdiff.tape import Namer

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from symdiff.errors import UnsupportedError
 from symdiff.expr import ZERO_NUMBER, Call, Expr, Name, bottom_up, call, substitute
-from symdiff.formula import Input
+from symdiff.formula_data import Input
 from symdiff.ops import ARRAYS, TABLE
 from symdiff.ops.array_core import Rule, fitted
 from symdiff.ops.core import OPERAND_NAMES

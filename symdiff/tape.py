@@ -27,17 +27,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from symdiff.einstein import familiar
-from symdiff.expr import Call, Expr, Name, Span, is_constant, names
-from symdiff.formula import Input
+from symdiff.expr import Call, Expr, Form, Name, Span, form_of, is_constant, names, walk
+from symdiff.formula_data import Input
 from symdiff.ops import ARRAYS, COMPARE_OPS
 from symdiff.ops.infer import shape_of
 from symdiff.ops.structure import requirements
+from symdiff.record import record
 from symdiff.shapes import Shape, Size
 
 PRIMAL, SEED, ADJOINT, TANGENT, SHARED = "primal", "seed", "adjoint", "tangent", "shared"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Step:
     """One line of the tape.
 
@@ -68,7 +69,12 @@ class Step:
 
     def over(self, expr: Expr) -> Step:
         """The same step with another expression; the same object for the same one."""
-        return self if expr is self.expr else replace(self, expr=expr)
+        if expr is self.expr:
+            return self
+        return Step(
+            self.n, self.name, expr, self.role, self.shape, self.into,
+            self.of, self.slot, self.receiver, self.local, self.span,
+        )  # fmt: skip  # `replace` takes ten times as long
 
     @property
     def op(self) -> str:
@@ -89,12 +95,17 @@ class Step:
         """Equation number as people read it: 4, and for what step 4 sends back 4', or 4'a and 4'b."""
         if self.role == PRIMAL:
             return str(self.n)
-        return f"{self.n}'" + ("" if self.slot is None else _letters(self.slot))
+        return adjoint_label(self.n, self.slot)
 
     @property
     def target(self) -> str:
         """The name that people and code see on the left of the step."""
         return self.into or self.name
+
+
+def adjoint_label(n: int, slot: int | None) -> str:
+    """4', and for one of several operands 4'a, 4'b."""
+    return f"{n}'" if slot is None else f"{n}'{_letters(slot)}"
 
 
 def _letters(slot: int) -> str:
@@ -140,6 +151,16 @@ class Tape:
         if any(given.shape for given in self.inputs):
             return True
         return any(step.shape or (isinstance(step.expr, Call) and step.expr.op in ARRAYS) for step in self.steps)
+
+    @cached_property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms of the steps, each once, in order of appearance."""
+        return tuple(dict.fromkeys(form_of(step.expr)[0] for step in self.steps if isinstance(step.expr, Call)))
+
+    @cached_property
+    def ops(self) -> frozenset[str]:
+        """Every op that a step calls."""
+        return frozenset(part.op for form in self.forms for part in walk(form.expr) if isinstance(part, Call))
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from symdiff.errors import ShapeError, SymdiffError, UnsupportedError, nearest, quoted
 from symdiff.expr import Call, Expr, walk
-from symdiff.formula import Input
+from symdiff.formula_data import Input
 from symdiff.ops.evaluate import evaluate
 from symdiff.shapes import dimensions, shape_text, size_value
 from symdiff.tape import ADJOINT, SHARED, Step, Tape

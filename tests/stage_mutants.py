@@ -48,15 +48,15 @@ STAGES: list[tuple[str, str, str, str]] = [
     (
         "adjoint",
         "overwritten, not added",
-        "return replace(made, name=name, into=bar)",
-        "made = made if local.operand not in self.masks else replace(made, expr=ZERO_NUMBER)\n"
-        "        return replace(made, name=name, into=bar)",
+        "name, into = (self._contribution_name",
+        "expr = expr if local.operand not in self.masks else ZERO_NUMBER\n"
+        "        name, into = (self._contribution_name",
     ),
     (
         "adjoint",
         "wrong receiver",
         "bar, several = self.bars[local.operand]",
-        "bar, several = self.bars[self._sends(step)[-1].operand]",
+        "bar, several = self.bars[self.sends[step.name][-1].operand]",
     ),
     (
         "adjoint",
@@ -145,18 +145,18 @@ STAGES: list[tuple[str, str, str, str]] = [
         "expr = step.expr",
     ),
     ("passes.cse", "outputs not renamed", "(label, substitute(expr, renamed)) for", "(label, expr) for"),
-    ("passes.cse", "copies merged", 'and expr.op != "identity"', ""),
+    ("passes.cse", "copies merged", ' and expr.op != "identity"', ""),
     (
         "passes.cse",
         "shared part used before it is made",
         "steps.extend(hoisted)\n        steps.append(step.over(expr))",
         "steps.append(step.over(expr))\n        steps.extend(hoisted)",
     ),
-    ("passes.cse", "nothing shared", "counts[original] > 1", "counts[original] > 10**9"),
+    ("passes.cse", "nothing shared", "counts[same] > 1 and", "counts[same] > 10**9 and"),
     (
         "passes.cse",
         "wrong step known",
-        "return original, Name(known[original])",
+        "return original, Name(known[same])",
         "return original, Name(next(iter(known.values())))",
     ),
     ("passes.dead", "accumulators dropped", "or (step.into is not None and step.into in needed)", ""),

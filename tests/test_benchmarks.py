@@ -38,7 +38,7 @@ def test_a_small_run_gives_both_tables(root: Path, tmp_path: Path) -> None:
 def test_a_quick_run_on_matrices_gives_its_table(root: Path, tmp_path: Path) -> None:
     """All installed contestants on all problems at tiny sizes: the run itself checks that their results agree."""
     command = [sys.executable, "-m", "benchmarks", "matrices", "--quick", "--output", str(tmp_path)]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=480)
     assert done.returncode == 0, done.stderr
     markdown = (tmp_path / "matrices.md").read_text("utf-8")
     assert done.stdout == markdown

@@ -60,6 +60,7 @@ def test_the_wheel_carries_all_sources_templates_and_examples(wheel: Path, root:
     expected = {
         "symdiff/py.typed",
         *(path.relative_to(root).as_posix() for path in package.rglob("*.py")),
+        "symdiff/runtime/calls.c",
         *(path.relative_to(root).as_posix() for path in (package / "examples").glob("*.sd")),
         *(path.relative_to(root).as_posix() for path in (package / "examples").glob("*.toml")),
         *(path.relative_to(root).as_posix() for path in (package / "examples").glob("*.ipynb")),

@@ -82,3 +82,18 @@ def autoencoder(X: np.ndarray, W1: np.ndarray, b1: np.ndarray, W2: np.ndarray, b
     H_bar *= H
     H_bar *= 1 - H
     return value, (X.T @ H_bar, H_bar.sum(axis=0), H.T @ E, E.sum(axis=0))
+
+
+def logistic(X: np.ndarray, y: np.ndarray, w: np.ndarray, b: np.ndarray) -> Result:
+    """mean(log(1 + exp(z)) - y z) with z = X w + b"""
+    z = X @ w
+    z += b
+    picked = np.vdot(y, z)
+    small = np.exp(-np.abs(z))
+    value = float((np.log1p(small).sum() + np.maximum(z, 0).sum() - picked) / z.size)
+    p = np.where(z >= 0, 1.0, small)
+    small += 1
+    p /= small
+    p -= y
+    p /= z.size
+    return value, (X.T @ p, p.sum())

@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from benchmarks.contestant import scratch_folder
+from benchmarks.frameworks import pytensor_in_scratch
 from benchmarks.matrices.problems import Problem, Sizes, shape_of
-from benchmarks.peers import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,17 @@ class Symdiff(Contestant):
         return _of_pairs(partial(_kernel(problem.text(), self.backend), *arguments))
 
 
-class SymdiffNumpy(Symdiff):
-    """The same tape as NumPy code."""
+class SymdiffNumpy(Contestant):
+    """The generated NumPy module by itself, as a person would call it: with its checks of the arguments."""
 
-    name, title, backend = "numpy", "symdiff, NumPy code", "numpy"
+    name, title = "numpy", "symdiff, generated NumPy module"
+
+    def task(self, problem: Problem, sizes: Sizes, arguments: Sequence[np.ndarray]) -> Task:
+        import symdiff
+
+        module: dict[str, Any] = {"__name__": problem.name}
+        exec(symdiff.formula(problem.text()).gradient().source("python"), module)  # symdiff's own text
+        return _of_pairs(partial(module["gradient"], *arguments))
 
 
 class SymdiffRaw(Contestant):
@@ -132,6 +140,7 @@ class Jax(Contestant):
         o.softmax = partial(jax.nn.softmax, axis=1)
         o.mean_square = lambda Z, T: ((Z - T) ** 2).mean()
         o.cross_entropy = lambda Z, Y: -(Y * jax.nn.log_softmax(Z, axis=1)).sum() / len(Z)
+        o.logistic = lambda z, y: (jax.nn.softplus(z) - y * z).mean()
         weights = tuple(range(len(problem.data), len(arguments)))
         function = jax.jit(jax.value_and_grad(partial(problem.loss, o), argnums=weights))
         given, wait = [jax.device_put(array) for array in arguments], jax.block_until_ready
@@ -151,12 +160,45 @@ class Torch(Contestant):
         o.affine = lambda X, W, b: torch.addmm(b, X, W)
         o.softmax = partial(torch.softmax, dim=1)
         o.mean_square, o.cross_entropy = torch.nn.functional.mse_loss, torch.nn.functional.cross_entropy
+        o.logistic = torch.nn.functional.binary_cross_entropy_with_logits
         given = [torch.from_numpy(array) for array in arguments]
         weights = [tensor.requires_grad_() for tensor in given[len(problem.data) :]]
 
         def run() -> tuple[Any, Sequence[Any]]:
             value = problem.loss(o, *given)
             return value.detach(), torch.autograd.grad(value, weights)
+
+        return _of_pairs(run)
+
+
+class Pytensor(Contestant):
+    """pytensor.function of value and gradients, in its own mode, for these sizes; arguments are not checked."""
+
+    name, title, needs = "pytensor", "PyTensor function", ("pytensor",)
+
+    def task(self, problem: Problem, sizes: Sizes, arguments: Sequence[np.ndarray]) -> Task:
+        pytensor = pytensor_in_scratch()
+        tensor = pytensor.tensor
+        o = SimpleNamespace(relu=lambda Z: tensor.maximum(Z, 0), sigmoid=tensor.sigmoid)
+        o.affine = lambda X, W, b: X @ W + b
+        o.softmax = partial(tensor.special.softmax, axis=1)
+        o.mean_square = lambda Z, T: ((Z - T) ** 2).mean()
+        o.logistic = lambda z, y: (tensor.softplus(z) - y * z).mean()
+        o.cross_entropy = lambda Z, Y: -(Y * tensor.special.log_softmax(Z, axis=1)).sum() / Z.shape[0]
+        names = [*problem.data, *problem.weights]
+        given = [
+            tensor.tensor(name, dtype="float64", shape=array.shape)
+            for name, array in zip(names, arguments, strict=True)
+        ]
+        value = problem.loss(o, *given)
+        results = [value, *pytensor.grad(value, given[len(problem.data) :])]
+        inputs = [pytensor.In(each, borrow=True) for each in given]
+        function = pytensor.function(inputs, [pytensor.Out(each, borrow=True) for each in results])
+        function.trust_input = True
+
+        def run() -> tuple[Any, Sequence[Any]]:
+            value, *gradients = function(*arguments)
+            return value, gradients
 
         return _of_pairs(run)
 
@@ -180,6 +222,7 @@ class Casadi(Contestant):
         o.softmax = lambda Z: casadi.exp(Z - casadi.repmat(casadi.log(_row_sums(casadi, Z)), 1, Z.shape[1]))
         o.mean_square = lambda Z, T: casadi.sumsqr(Z - T) / Z.numel()
         o.cross_entropy = lambda Z, Y: (casadi.sum1(casadi.log(_row_sums(casadi, Z))) - casadi.dot(Y, Z)) / Z.shape[0]
+        o.logistic = lambda z, y: casadi.sum1(casadi.log(1 + casadi.exp(z)) - y * z) / z.shape[0]
         names = [*problem.data, *problem.weights]
         given = [casadi.MX.sym(name, *array.shape) for name, array in zip(names, arguments, strict=True)]
         value = problem.loss(o, *given)
@@ -237,5 +280,6 @@ PEERS: tuple[type[Contestant], ...] = (
     ByHand,
     Jax,
     Torch,
+    Pytensor,
     Casadi,
 )

@@ -44,14 +44,17 @@ class Problem:
         return text
 
     def arguments(self, sizes: Sizes, seed: int = 1) -> list[np.ndarray]:
-        """Random inputs in the order of a call; weights are scaled so that sums stay of order 1; `Y` is one-hot."""
+        """Random inputs in the order of a call: weights such that sums stay of order 1, `Y` one-hot, `y` 0 or 1."""
         draw, found = np.random.default_rng(seed), []
         for name, letters in (self.data | self.weights).items():
             shape = shape_of(letters, sizes)
             if name == "Y":
                 found.append(np.eye(shape[1])[draw.integers(shape[1], size=shape[0])])
+            elif name == "y":
+                found.append(draw.integers(2, size=shape).astype(float))
             else:
-                found.append(draw.normal(size=shape) / (np.sqrt(shape[0]) if name in self.weights else 1))
+                scale = np.sqrt(shape[0]) if name in self.weights and shape else 1
+                found.append(np.asarray(draw.normal(size=shape) / scale))
         return found
 
 
@@ -78,6 +81,10 @@ def _attention_loss(o: Any, X: Any, T: Any, Wq: Any, Wk: Any, Wv: Any) -> Any:
 
 def _autoencoder_loss(o: Any, X: Any, W1: Any, b1: Any, W2: Any, b2: Any) -> Any:
     return o.mean_square(o.sigmoid(o.affine(o.sigmoid(o.affine(X, W1, b1)), W2, b2)), X)
+
+
+def _logistic_loss(o: Any, X: Any, y: Any, w: Any, b: Any) -> Any:
+    return o.logistic(X @ w + b, y)
 
 
 MLP = Problem(
@@ -124,4 +131,15 @@ AUTOENCODER = Problem(
     "n3 32, n2 23, n2' n3, n3 23', n3' n2",
     _sizes("n", quick=(5,), small=(3,), medium=(256,), large=(200_000,)),
 )
-PROBLEMS = {problem.name: problem for problem in (MLP, SOFTMAX, ATTENTION, AUTOENCODER)}
+LOGISTIC = Problem(
+    "logistic",
+    "logistic regression, cross-entropy",
+    {"X": "nd", "y": "n"},
+    {"w": "d", "b": ""},
+    "z = X @ w + b\nJ = mean(softplus(z) - y*z)",
+    _logistic_loss,
+    by_hand.logistic,
+    "nd d1, nd' n1",
+    _sizes("nd", quick=(5, 4), small=(3, 3), medium=(256, 10), large=(200_000, 10)),
+)
+PROBLEMS = {problem.name: problem for problem in (MLP, SOFTMAX, ATTENTION, AUTOENCODER, LOGISTIC)}

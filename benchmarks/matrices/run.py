@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.command import RESULTS, choose, command_line, publish
+from benchmarks.command import RESULTS, add_comparison, choose, command_line, compared, publish
 from benchmarks.matrices.peers import PEERS, ByHand, Contestant, Jax, Task
 from benchmarks.matrices.problems import PROBLEMS, Problem
 from benchmarks.matrices.report import Report
@@ -56,6 +56,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--size", metavar="NAMES", help=f"of {','.join(LABELS)}")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, two rounds: everything once, to see it run")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (the whole run: benchmarks/results)")
+    add_comparison(parser)
     options = parser.parse_args(arguments)
     choose(parser, options, only=[peer.name for peer in PEERS], problem=PROBLEMS, size=LABELS)
     if options.rounds < 1:
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace, command: str) -> Report:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code: 1 if contestants disagree."""
+    """Exit code: 1 if contestants disagree, or symdiff got slower than in the run of --against."""
     options = parse(arguments)
     try:
         report = run(options, command_line(["matrices", *arguments]))
@@ -96,4 +97,4 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     is_whole = not (options.only or options.problem or options.size or options.quick)
     publish(report, "matrices", options.output or (RESULTS if is_whole else None))
-    return 0
+    return compared(report, options)

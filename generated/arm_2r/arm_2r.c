@@ -20,6 +20,7 @@
  */
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "arm_2r.h"
 
@@ -40,10 +41,18 @@ extern double cos(double) __attribute__((simd("notinbranch"), const));
 
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
-/* Sine and cosine of one argument. `sd_fast` is a constant in every call: 1 in the batch loop, where the compiler can use
-   fused multiply-add. */
+/* Nothing here decides by a number that could change, so a*b + c may be one operation, with one rounding. */
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=fast")
+#endif
+
+/* Functions that are faster than those of libm over a limited range. `sd_fast` is a constant in every call: 1 in the
+   batch loop, where the compiler can use fused multiply-add. A point whose reach, a sum of the squares of what they are
+   given, is beyond SD_REACH is then done again with libm. */
 #if defined(SYMDIFF_SIMD) && defined(__FMA__)
 #define SD_FAST 1
+#define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
 /* sin(x) and cos(x) together, without branches or casts to integer, for vectorised loops on machines
    with fused multiply-add. Valid for |x| <= SD_SINCOS_LIMIT; beyond, and for NaN and infinities, the
    results are meaningless (but defined): the caller recomputes those elements with libm.
@@ -86,8 +95,10 @@ static inline void sd_sincos(double x, double *sine, double *cosine)
     *sine = a.value;
     *cosine = b.value;
 }
+#define SD_ANGLES (SD_REACH / (SD_SINCOS_LIMIT * SD_SINCOS_LIMIT)) /* what the square of an angle counts */
 #else
 #define SD_FAST 0
+#define SD_REACH 0.0
 #endif
 SD_INLINE void sd_pair(const int sd_fast, double x, double *sine, double *cosine)
 {
@@ -128,9 +139,10 @@ SD_INLINE double sd_value_body(const int sd_fast, const double q1, const double 
     const double v16 = v15*v15;                          /* (16) */
     const double d2 = v14 + v16;                         /* (17) */
     *value_out = d2;
-    /* not 0 where an angle is too large for the fast sine and cosine: the point is then done again with libm */
-#if SD_FAST
-    return (fabs(q1) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) + (fabs(v3) <= SD_SINCOS_LIMIT ? 0.0 : 1.0);
+#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+    double sd_angles = q1*q1;
+    sd_angles += v3*v3;
+    return sd_angles*SD_ANGLES;
 #else
     return 0.0;
 #endif
@@ -146,17 +158,17 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
         const double *restrict sd_in_4 = in[4] + b * in_step[4];
         const double *restrict sd_in_5 = in[5] + b * in_step[5];
         double *restrict sd_out_0 = out[0] + b * SD_BLOCK;
-        double outside[SD_BLOCK];
+        double reach[SD_BLOCK];
         int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            outside[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+            reach[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
                 sd_in_5[i], &sd_out_0[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
-            any |= outside[i] != 0.0;
-        if (any)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, with libm */
             for (int i = 0; i < SD_BLOCK; ++i)
-                if (outside[i] != 0.0)
+                if (!(reach[i] <= SD_REACH))
                     (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
                         sd_in_5[i], &sd_out_0[i]);
     }
@@ -204,17 +216,28 @@ int arm_2r_value_arrays(size_t n, const double *const *in, const ptrdiff_t *in_s
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_value_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
@@ -288,9 +311,10 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double q1, const doub
     *d_q2 = q2_bar;
     *d_px = px_bar;
     *d_py = py_bar;
-    /* not 0 where an angle is too large for the fast sine and cosine: the point is then done again with libm */
-#if SD_FAST
-    return (fabs(q1) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) + (fabs(v3) <= SD_SINCOS_LIMIT ? 0.0 : 1.0);
+#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+    double sd_angles = q1*q1;
+    sd_angles += v3*v3;
+    return sd_angles*SD_ANGLES;
 #else
     return 0.0;
 #endif
@@ -310,17 +334,17 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
         double *restrict sd_out_2 = out[2] + b * SD_BLOCK;
         double *restrict sd_out_3 = out[3] + b * SD_BLOCK;
         double *restrict sd_out_4 = out[4] + b * SD_BLOCK;
-        double outside[SD_BLOCK];
+        double reach[SD_BLOCK];
         int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            outside[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+            reach[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
                 sd_in_5[i], &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i], &sd_out_4[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
-            any |= outside[i] != 0.0;
-        if (any)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, with libm */
             for (int i = 0; i < SD_BLOCK; ++i)
-                if (outside[i] != 0.0)
+                if (!(reach[i] <= SD_REACH))
                     (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
                         sd_in_5[i], &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i], &sd_out_4[i]);
     }
@@ -362,6 +386,21 @@ int arm_2r_gradient_arrays(size_t n, const double *const *in, const ptrdiff_t *i
         if (out_stride[k] != 1)
             direct = 0;
     }
+    /* Arrays a multiple of 4096 bytes apart have the same place in the first-level cache, where more than 8 push each
+       other out: they go through the blocks. Where they reach beyond the caches, memory is what takes the time. */
+    unsigned char places[64] = {0};
+    uintptr_t low = UINTPTR_MAX, high = 0;
+    int crowded = 0;
+    for (int k = 0; k < INPUTS + OUTPUTS; ++k) {
+        const uintptr_t address = k < INPUTS ? (uintptr_t)in[k] : (uintptr_t)out[k - INPUTS];
+        if (k < INPUTS && in_stride[k] == 0)
+            continue;
+        low = address < low ? address : low;
+        high = address > high ? address : high;
+        crowded |= ++places[address / 64 % 64] > 8;
+    }
+    if (crowded && high - low < ((uintptr_t)1 << 24))
+        direct = 0;
     if (direct) {
         sd_gradient_blocks(n / SD_BLOCK, in_at, in_step, out_at);
         done = n / SD_BLOCK * SD_BLOCK;
@@ -369,17 +408,28 @@ int arm_2r_gradient_arrays(size_t n, const double *const *in, const ptrdiff_t *i
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_gradient_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
@@ -403,3 +453,7 @@ int arm_2r_gradient_batch(size_t n, const double *q1, ptrdiff_t q1_stride, const
     const ptrdiff_t sd_out_stride[] = {value_out_stride, d_q1_stride, d_q2_stride, d_px_stride, d_py_stride};
     return arm_2r_gradient_arrays(n, sd_in, sd_in_stride, sd_out, sd_out_stride);
 }
+
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC pop_options
+#endif

@@ -290,12 +290,12 @@ SD_INLINE void sd_gemm(attention_gemm gemm, int ta, int tb, size_t m, size_t n, 
         sd_gemm_any(gemm, ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc);
 }
 
-/* y = exp(x) for 64 numbers: one vector loop without a remainder. x may be y. */
-enum { SD_EXP_BLOCK = 64 };
-static inline void sd_exp_block(const double *x, double *y)
+/* y = exp(x) for whole blocks of a few numbers, in a vector loop without a remainder. x may be y. */
+enum { SD_EXP_BLOCK = 8 };
+SD_CALLED void sd_exp_blocks(size_t blocks, const double *x, double *y)
 {
     SD_LOOP
-    for (int i = 0; i < SD_EXP_BLOCK; ++i)
+    for (size_t i = 0; i < blocks * SD_EXP_BLOCK; ++i)
         y[i] = exp(x[i]);
 }
 
@@ -303,15 +303,14 @@ static inline void sd_exp_block(const double *x, double *y)
    result never depend on its place. x may be y. */
 static inline void sd_exp_all(size_t n, const double *x, double *y)
 {
-    double rest[SD_EXP_BLOCK];
-    size_t done = 0;
-    for (; n - done >= SD_EXP_BLOCK; done += SD_EXP_BLOCK)
-        sd_exp_block(x + done, y + done);
+    double rest[SD_EXP_BLOCK] = {0.0};
+    const size_t done = n / SD_EXP_BLOCK * SD_EXP_BLOCK;
+    sd_exp_blocks(n / SD_EXP_BLOCK, x, y);
     if (done == n)
         return;
-    for (size_t i = 0; i < SD_EXP_BLOCK; ++i)
-        rest[i] = i < n - done ? x[done + i] : 0.0;
-    sd_exp_block(rest, rest);
+    for (size_t i = done; i < n; ++i)
+        rest[i - done] = x[i];
+    sd_exp_blocks(1, rest, rest);
     for (size_t i = done; i < n; ++i)
         y[i] = rest[i - done];
 }

@@ -27,6 +27,7 @@ derivative by Wk: d x k matrix
 derivative by Wv: d x m matrix
 Operations: 4*d*k*n + 2*d*m*n + 2*k*n*n + 2*m*n*n + 3*m*n + 2*n*n + 2 forward, 8*d*k*n + 4*d*m*n + 4*k*n*n + 4*m*n*n + 2*d*n + 5*n*n reverse.
 Steps left out of the code: (4) v4 is not used.
+In the code A.dot(B) is A @ B, and out= writes over an array that is not needed any more.
 """
 
 from typing import NamedTuple
@@ -37,20 +38,16 @@ import numpy as np
 def _floats(x: np.ndarray) -> np.ndarray:
     """An array of floats: float32 stays, integers become float64."""
     x = np.asarray(x)
-    return x.astype(np.result_type(x.dtype, np.float32), copy=False)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
-def _result(value: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The value in its float type; a 0-d array becomes a scalar."""
-    result: np.ndarray = np.asarray(value, dtype)[()]
-    return result
-
-
-def softmax(x: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
-    """exp(x)/sum(exp(x)), after subtraction of the largest; NaN where that is +-inf or NaN."""
+def softmax(x: np.ndarray, axis: int | tuple[int, ...] | None, out: np.ndarray | None = None) -> np.ndarray:
+    """exp(x)/sum(exp(x)), after subtraction of the largest; NaN where that is +-inf or NaN. `out` may be x."""
     x = _floats(x)
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
-    return _result(e / np.sum(e, axis=axis, keepdims=True), x.dtype)
+    e: np.ndarray = np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf), out=out)
+    np.exp(e, out=e)
+    e /= np.add.reduce(e, axis=axis, keepdims=True)
+    return e
 
 
 class Gradient(NamedTuple):
@@ -62,18 +59,42 @@ class Gradient(NamedTuple):
     Wv: np.ndarray
 
 
-def _array(name, given, shape):
-    """The argument as a float64 array of `shape`, in C order; a word in it fits any size."""
-    array = np.asarray(given, np.float64, order="C")
+def _refuse(*arguments):
+    """Raise ValueError for the first argument without its declared shape; a word fits any size."""
     sizes = {}
-    wanted = tuple(
-        sizes.setdefault(size, found) if isinstance(size, str) else size
-        for size, found in zip(shape, array.shape)
-    )
-    if array.ndim != len(shape) or array.shape != wanted:
-        expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    return array[()]  # a scalar becomes a number
+    for name, array, declared in arguments:
+        expected = ", ".join(str(sizes.get(size, size)) for size in declared)
+        wanted = tuple(
+            sizes.setdefault(size, found) if isinstance(size, str) else size
+            for size, found in zip(declared, array.shape)
+        )
+        if array.ndim != len(declared) or array.shape != wanted:
+            expected += "," * (len(declared) == 1)
+            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})") from None
+
+
+def _arguments(X, Wq, Wk, Wv, T):
+    """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
+    X = np.asarray(X, np.float64, order="C")
+    Wq = np.asarray(Wq, np.float64, order="C")
+    Wk = np.asarray(Wk, np.float64, order="C")
+    Wv = np.asarray(Wv, np.float64, order="C")
+    T = np.asarray(T, np.float64, order="C")
+    try:
+        n, d = X.shape
+        _, k = Wq.shape
+        _, m = Wv.shape
+        if Wq.shape != (d, k) or Wk.shape != (d, k) or Wv.shape != (d, m) or T.shape != (n, m):
+            raise ValueError
+    except ValueError:
+        _refuse(
+            ("X", X, ("n", "d")),
+            ("Wq", Wq, ("d", "k")),
+            ("Wk", Wk, ("d", "k")),
+            ("Wv", Wv, ("d", "m")),
+            ("T", T, ("n", "m")),
+        )
+    return X, Wq, Wk, Wv, T
 
 
 @np.errstate(all="ignore")
@@ -82,26 +103,19 @@ def value(X, Wq, Wk, Wv, T):
 
     X: (n, d), Wq: (d, k), Wk: (d, k), Wv: (d, m), T: (n, m)
     """
-    X = _array("X", X, ("n", "d"))
-    n, d = X.shape
-    Wq = _array("Wq", Wq, (d, "k"))
+    X, Wq, Wk, Wv, T = _arguments(X, Wq, Wk, Wv, T)
     k = Wq.shape[1]
-    Wk = _array("Wk", Wk, (d, k))
-    Wv = _array("Wv", Wv, (d, "m"))
-    m = Wv.shape[1]
-    T = _array("T", T, (n, m))
 
-    Q = X @ Wq                                    # (1)
-    K = X @ Wk                                    # (2)
-    V = X @ Wv                                    # (3)
-    v5 = Q @ K.T                                  # (5)
+    Q = X.dot(Wq)                                 # (1)
+    K = X.dot(Wk)                                 # (2)
+    V = X.dot(Wv)                                 # (3)
+    v5 = Q.dot(K.T)                               # (5)
     v6 = np.sqrt(np.float64(k))                   # (6)
-    v7 = v5/v6                                    # (7)
-    A = softmax(v7, axis=1)                       # (8)
-    v9 = A @ V                                    # (9)
-    v10 = v9 - T                                  # (10)
-    v11 = v10*v10                                 # (11)
-    v12 = np.sum(v11)                             # (12)
+    v7 = np.divide(v5, v6, out=v5)                # (7)
+    A = softmax(v7, axis=1, out=v7)               # (8)
+    v9 = A.dot(V)                                 # (9)
+    v10 = np.subtract(v9, T, out=v9)              # (10)
+    v12 = np.vdot(v10, v10)                       # (11); (12)
     J = v12/2                                     # (13)
     return J
 
@@ -112,41 +126,35 @@ def gradient(X, Wq, Wk, Wv, T):
 
     X: (n, d), Wq: (d, k), Wk: (d, k), Wv: (d, m), T: (n, m)
     """
-    X = _array("X", X, ("n", "d"))
-    n, d = X.shape
-    Wq = _array("Wq", Wq, (d, "k"))
+    X, Wq, Wk, Wv, T = _arguments(X, Wq, Wk, Wv, T)
     k = Wq.shape[1]
-    Wk = _array("Wk", Wk, (d, k))
-    Wv = _array("Wv", Wv, (d, "m"))
-    m = Wv.shape[1]
-    T = _array("T", T, (n, m))
 
     # forward sweep
-    Q = X @ Wq                                    # (1)
-    K = X @ Wk                                    # (2)
-    V = X @ Wv                                    # (3)
-    v5 = Q @ K.T                                  # (5)
+    Q = X.dot(Wq)                                 # (1)
+    K = X.dot(Wk)                                 # (2)
+    V = X.dot(Wv)                                 # (3)
+    v5 = Q.dot(K.T)                               # (5)
     v6 = np.sqrt(np.float64(k))                   # (6)
-    v7 = v5/v6                                    # (7)
-    A = softmax(v7, axis=1)                       # (8)
-    v9 = A @ V                                    # (9)
-    v10 = v9 - T                                  # (10)
-    v11 = v10*v10                                 # (11)
-    v12 = np.sum(v11)                             # (12)
+    v7 = np.divide(v5, v6, out=v5)                # (7)
+    A = softmax(v7, axis=1, out=v7)               # (8)
+    v9 = A.dot(V)                                 # (9)
+    v10 = np.subtract(v9, T, out=v9)              # (10)
+    v12 = np.vdot(v10, v10)                       # (11); (12)
     J = v12/2                                     # (13)
 
     # reverse sweep: an adjoint X_bar is the derivative of the value by X, and has its shape
-    A_bar = v10 @ V.T                             # (9'a) from v9 = A @ V
-    V_bar = A.T @ v10                             # (9'b) from v9 = A @ V
-    v7_bar = A*(A_bar - np.sum(A*A_bar, axis=1, keepdims=True))  # (8') from A = softmax(v7, axis=1)
-    v5_bar = v7_bar/v6                            # (7') from v7 = v5/v6
-    Q_bar = v5_bar @ K                            # (5'a) from v5 = Q @ K.T
-    K_bar = v5_bar.T @ Q                          # (5'b) from v5 = Q @ K.T
-    X_bar = V_bar @ Wv.T                          # (3'a) from V = X @ Wv
-    Wv_bar = X.T @ V_bar                          # (3'b) from V = X @ Wv
-    X_bar += K_bar @ Wk.T                         # (2'a) from K = X @ Wk
-    Wk_bar = X.T @ K_bar                          # (2'b) from K = X @ Wk
-    X_bar += Q_bar @ Wq.T                         # (1'a) from Q = X @ Wq
-    Wq_bar = X.T @ Q_bar                          # (1'b) from Q = X @ Wq
+    A_bar = v10.dot(V.T)                          # (9'a) from v9 = A @ V
+    V_bar = A.T.dot(v10)                          # (9'b) from v9 = A @ V
+    v7_bar = np.subtract(A_bar, np.vecdot(A, A_bar)[:, None], out=A_bar)  # (8')
+    v7_bar *= A                                   # (8') from A = softmax(v7, axis=1)
+    v5_bar = np.divide(v7_bar, v6, out=v7_bar)    # (7') from v7 = v5/v6
+    Q_bar = v5_bar.dot(K)                         # (5'a) from v5 = Q @ K.T
+    K_bar = v5_bar.T.dot(Q)                       # (5'b) from v5 = Q @ K.T
+    X_bar = V_bar.dot(Wv.T)                       # (3'a) from V = X @ Wv
+    Wv_bar = X.T.dot(V_bar)                       # (3'b) from V = X @ Wv
+    X_bar += K_bar.dot(Wk.T)                      # (2'a) from K = X @ Wk
+    Wk_bar = X.T.dot(K_bar)                       # (2'b) from K = X @ Wk
+    X_bar += Q_bar.dot(Wq.T)                      # (1'a) from Q = X @ Wq
+    Wq_bar = X.T.dot(Q_bar)                       # (1'b) from Q = X @ Wq
 
     return J, Gradient(X_bar, Wq_bar, Wk_bar, Wv_bar)

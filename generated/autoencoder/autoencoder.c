@@ -80,6 +80,19 @@ static inline void sd_gemv(int ta, size_t m, size_t k, const double *a, size_t l
 {
     size_t i = 0;
     if (!ta) {
+        for (; k < 16 && m - i >= 4; i += 4) { /* short rows, four at a time, each summed as sd_dot does */
+            const double *a0 = a + i * lda, *a1 = a0 + lda, *a2 = a1 + lda, *a3 = a2 + lda;
+            double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+            for (size_t j = 0; j < k; ++j) {
+                s0 = SD_MADD(a0[j], x[j], s0);
+                s1 = SD_MADD(a1[j], x[j], s1);
+                s2 = SD_MADD(a2[j], x[j], s2);
+                s3 = SD_MADD(a3[j], x[j], s3);
+            }
+            const double sums[4] = {s0, s1, s2, s3};
+            for (size_t r = 0; r < 4; ++r)
+                y[i + r] = add ? y[i + r] + sums[r] : sums[r];
+        }
         for (; i < m; ++i) {
             const double sum = sd_dot(k, a + i * lda, x);
             y[i] = add ? y[i] + sum : sum;
@@ -101,101 +114,66 @@ static inline void sd_gemv(int ta, size_t m, size_t k, const double *a, size_t l
     }
 }
 
-/* x where 64 numbers are left there, else a copy of those that are, with zeros behind them. */
-SD_CALLED const double *sd_block(size_t left, const double *x, double *copy)
-{
-    if (left >= 64)
-        return x;
-    for (size_t i = 0; i < 64; ++i)
-        copy[i] = i < left ? x[i] : 0.0;
-    return copy;
-}
-
-/* y = x for the first numbers of a block. */
-SD_CALLED void sd_copy(int count, const double *x, double *y)
-{
-    for (int i = 0; i < count; ++i)
-        y[i] = x[i];
-}
-
-/* Sum of the lanes, in pairs. */
-SD_CALLED double sd_lanes(int width, double *lane)
-{
-    for (; width > 1; width = (width + 1) / 2)
-        for (int i = 0; i < width / 2; ++i)
-            lane[i] += lane[i + (width + 1) / 2];
-    return lane[0];
-}
-
 /* ---- value ---- */
 
 size_t autoencoder_value_packed_workspace(const size_t *sizes)
 {
     (void)sizes;
-    return 7;
+    return 0;
 }
 
 int autoencoder_value_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
     autoencoder_gemm gemm)
 {
-    double nothing[1]; /* a workspace of size 0 */
-    if (workspace == NULL)
-        workspace = nothing;
     const double *const x = in[0];
     const double *const W1 = in[1];
     const double *const b1 = in[2];
     const double *const W2 = in[3];
     const double *const b2 = in[4];
-    double *const v2 = workspace;                /* vector of length 2 */
-    double *const O1 = workspace + 2;            /* vector of length 2 */
-    double *const v6 = workspace + 4;            /* vector of length 3 */
+    double v2[2];                                /* vector of length 2 */
+    double O1[8];                                /* vector of length 2 and padding */
+    double v6[3];                                /* vector of length 3 */
     (void)sizes;
+    (void)workspace;
     (void)gemm;
 
     /* (2) v2 = W1.T @ x */
     sd_gemv(1, 3, 2, W1, 2, x, 0, v2);
     {
-        for (size_t start = 0; start < 2; start += 64) {
-            const size_t left = 2 - start;
-            const int count = left < 64 ? (int)left : 64;
-            double v2_rest[64];
-            const double *v2_at = sd_block(left, v2 + start, v2_rest);
-            double b1_rest[64];
-            const double *b1_at = sd_block(left, b1 + start, b1_rest);
-            double O1_rest[64];
-            double *O1_to = left < 64 ? O1_rest : O1 + start;
-            SD_LOOP
-            for (int k = 0; k < 64; ++k) {
-                const double I1 = v2_at[k] + b1_at[k];       /* (3) I1 = v2 + b1 */
-                O1_to[k] = sd_sigmoid(I1);                   /* (4) O1 = sigmoid(I1) */
-            }
-            if (left < 64)
-                sd_copy(count, O1_rest, O1 + start);
+        double v2_at[8] = {0.0};
+        double b1_at[8] = {0.0};
+        for (size_t i = 0; i < 2; ++i) {
+            v2_at[i] = v2[i];
+            b1_at[i] = b1[i];
+        }
+        SD_LOOP
+        for (int k = 0; k < 8; ++k) {
+            const double I1 = v2_at[k] + b1_at[k];       /* (3) I1 = v2 + b1 */
+            O1[k] = sd_sigmoid(I1);                      /* (4) O1 = sigmoid(I1) */
         }
     }
     /* (6) v6 = W2.T @ O1 */
     sd_gemv(1, 2, 3, W2, 3, O1, 0, v6);
-    double E_sum;
+    double E_sum = 0.0;
     {
-        double E_sum_sums[64] = {0.0};
-        for (size_t start = 0; start < 3; start += 64) {
-            const size_t left = 3 - start;
-            const int count = left < 64 ? (int)left : 64;
-            double v6_rest[64];
-            const double *v6_at = sd_block(left, v6 + start, v6_rest);
-            double b2_rest[64];
-            const double *b2_at = sd_block(left, b2 + start, b2_rest);
-            double x_rest[64];
-            const double *x_at = sd_block(left, x + start, x_rest);
-            SD_LOOP
-            for (int k = 0; k < 64; ++k) {
-                const double I2 = v6_at[k] + b2_at[k];       /* (7) I2 = v6 + b2 */
-                const double O2 = sd_sigmoid(I2);            /* (8) O2 = sigmoid(I2) */
-                const double v9 = O2 - x_at[k];              /* (9) v9 = O2 - x */
-                E_sum_sums[k] += k < count ? v9*v9 : 0.0;    /* (10) E = norm(v9)**2 */
-            }
+        double v6_at[8] = {0.0};
+        double b2_at[8] = {0.0};
+        double x_at[8] = {0.0};
+        double E_sum_terms[8];
+        for (size_t i = 0; i < 3; ++i) {
+            v6_at[i] = v6[i];
+            b2_at[i] = b2[i];
+            x_at[i] = x[i];
         }
-        E_sum = sd_lanes(64, E_sum_sums);
+        SD_LOOP
+        for (int k = 0; k < 8; ++k) {
+            const double I2 = v6_at[k] + b2_at[k];       /* (7) I2 = v6 + b2 */
+            const double O2 = sd_sigmoid(I2);            /* (8) O2 = sigmoid(I2) */
+            const double v9 = O2 - x_at[k];              /* (9) v9 = O2 - x */
+            E_sum_terms[k] = v9*v9;                      /* (10) E = norm(v9)**2 */
+        }
+        for (size_t i = 0; i < 3; ++i)
+            E_sum += E_sum_terms[i];
     }
     out[0][0] = E_sum;
     return 0;
@@ -219,88 +197,74 @@ int autoencoder_value(const double *x, const double *W1, const double *b1, const
 size_t autoencoder_gradient_packed_workspace(const size_t *sizes)
 {
     (void)sizes;
-    return 9;
+    return 0;
 }
 
 int autoencoder_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
     autoencoder_gemm gemm)
 {
-    double nothing[1]; /* a workspace of size 0 */
-    if (workspace == NULL)
-        workspace = nothing;
     const double *const x = in[0];
     const double *const W1 = in[1];
     const double *const b1 = in[2];
     const double *const W2 = in[3];
     const double *const b2 = in[4];
-    double *const v2 = workspace;                /* vector of length 2 */
-    double *const I1 = workspace + 2;            /* vector of length 2 */
-    double *const O1 = workspace + 4;            /* vector of length 2 */
-    double *const v6 = workspace + 6;            /* vector of length 3 */
+    double v2[2];                                /* vector of length 2 */
+    double I1[8];                                /* vector of length 2 and padding */
+    double O1[8];                                /* vector of length 2 and padding */
+    double v6[3];                                /* vector of length 3 */
     double *const b2_bar = out[4];
     double *const W2_bar = out[3];
-    double *const O1_bar = workspace;            /* vector of length 2 */
+    double O1_bar[2];                            /* vector of length 2 */
     double *const b1_bar = out[2];
     double *const W1_bar = out[1];
     (void)sizes;
+    (void)workspace;
     (void)gemm;
 
     /* (2) v2 = W1.T @ x */
     sd_gemv(1, 3, 2, W1, 2, x, 0, v2);
     {
-        for (size_t start = 0; start < 2; start += 64) {
-            const size_t left = 2 - start;
-            const int count = left < 64 ? (int)left : 64;
-            double v2_rest[64];
-            const double *v2_at = sd_block(left, v2 + start, v2_rest);
-            double b1_rest[64];
-            const double *b1_at = sd_block(left, b1 + start, b1_rest);
-            double I1_rest[64];
-            double *I1_to = left < 64 ? I1_rest : I1 + start;
-            double O1_rest[64];
-            double *O1_to = left < 64 ? O1_rest : O1 + start;
-            SD_LOOP
-            for (int k = 0; k < 64; ++k) {
-                const double I1_i = v2_at[k] + b1_at[k];     /* (3) I1 = v2 + b1 */
-                I1_to[k] = I1_i;
-                O1_to[k] = sd_sigmoid(I1_i);                 /* (4) O1 = sigmoid(I1) */
-            }
-            if (left < 64)
-                sd_copy(count, I1_rest, I1 + start);
-            if (left < 64)
-                sd_copy(count, O1_rest, O1 + start);
+        double v2_at[8] = {0.0};
+        double b1_at[8] = {0.0};
+        for (size_t i = 0; i < 2; ++i) {
+            v2_at[i] = v2[i];
+            b1_at[i] = b1[i];
+        }
+        SD_LOOP
+        for (int k = 0; k < 8; ++k) {
+            const double I1_i = v2_at[k] + b1_at[k];     /* (3) I1 = v2 + b1 */
+            I1[k] = I1_i;
+            O1[k] = sd_sigmoid(I1_i);                    /* (4) O1 = sigmoid(I1) */
         }
     }
     /* (6) v6 = W2.T @ O1 */
     sd_gemv(1, 2, 3, W2, 3, O1, 0, v6);
-    double E_sum;
+    double E_sum = 0.0;
     {
-        double E_sum_sums[64] = {0.0};
-        for (size_t start = 0; start < 3; start += 64) {
-            const size_t left = 3 - start;
-            const int count = left < 64 ? (int)left : 64;
-            double v6_rest[64];
-            const double *v6_at = sd_block(left, v6 + start, v6_rest);
-            double b2_rest[64];
-            const double *b2_at = sd_block(left, b2 + start, b2_rest);
-            double x_rest[64];
-            const double *x_at = sd_block(left, x + start, x_rest);
-            double b2_bar_rest[64];
-            double *b2_bar_to = left < 64 ? b2_bar_rest : b2_bar + start;
-            SD_LOOP
-            for (int k = 0; k < 64; ++k) {
-                const double I2 = v6_at[k] + b2_at[k];       /* (7) I2 = v6 + b2 */
-                const double O2 = sd_sigmoid(I2);            /* (8) O2 = sigmoid(I2) */
-                const double v9 = O2 - x_at[k];              /* (9) v9 = O2 - x */
-                E_sum_sums[k] += k < count ? v9*v9 : 0.0;    /* (10) E = norm(v9)**2 */
-                const double v9_bar = 2.0*v9;                /* (10') v9_bar = 2*v9, from E = norm(v9)**2 */
-                /* (8') I2_bar = v9_bar*(O2*sigmoid(-I2)), from O2 = sigmoid(I2) */
-                b2_bar_to[k] = v9_bar*(O2*sd_sigmoid(-I2));
-            }
-            if (left < 64)
-                sd_copy(count, b2_bar_rest, b2_bar + start);
+        double v6_at[8] = {0.0};
+        double b2_at[8] = {0.0};
+        double x_at[8] = {0.0};
+        double E_sum_terms[8];
+        double b2_bar_to[8];
+        for (size_t i = 0; i < 3; ++i) {
+            v6_at[i] = v6[i];
+            b2_at[i] = b2[i];
+            x_at[i] = x[i];
         }
-        E_sum = sd_lanes(64, E_sum_sums);
+        SD_LOOP
+        for (int k = 0; k < 8; ++k) {
+            const double I2 = v6_at[k] + b2_at[k];       /* (7) I2 = v6 + b2 */
+            const double O2 = sd_sigmoid(I2);            /* (8) O2 = sigmoid(I2) */
+            const double v9 = O2 - x_at[k];              /* (9) v9 = O2 - x */
+            E_sum_terms[k] = v9*v9;                      /* (10) E = norm(v9)**2 */
+            const double v9_bar = 2.0*v9;                /* (10') v9_bar = 2*v9, from E = norm(v9)**2 */
+            /* (8') I2_bar = v9_bar*(O2*sigmoid(-I2)), from O2 = sigmoid(I2) */
+            b2_bar_to[k] = v9_bar*(O2*sd_sigmoid(-I2));
+        }
+        for (size_t i = 0; i < 3; ++i) {
+            E_sum += E_sum_terms[i];
+            b2_bar[i] = b2_bar_to[i];
+        }
     }
     /* (7'b) b2_bar = I2_bar, from I2 = v6 + b2 */
     for (size_t i = 0; i < 2; ++i) {
@@ -310,25 +274,17 @@ int autoencoder_gradient_packed(const size_t *sizes, const double *const *in, do
     /* (6'b) O1_bar = W2 @ I2_bar, from v6 = W2.T @ O1 */
     sd_gemv(0, 2, 3, W2, 3, b2_bar, 0, O1_bar);
     {
-        for (size_t start = 0; start < 2; start += 64) {
-            const size_t left = 2 - start;
-            const int count = left < 64 ? (int)left : 64;
-            double O1_bar_rest[64];
-            const double *O1_bar_at = sd_block(left, O1_bar + start, O1_bar_rest);
-            double O1_rest[64];
-            const double *O1_at = sd_block(left, O1 + start, O1_rest);
-            double I1_rest[64];
-            const double *I1_at = sd_block(left, I1 + start, I1_rest);
-            double b1_bar_rest[64];
-            double *b1_bar_to = left < 64 ? b1_bar_rest : b1_bar + start;
-            SD_LOOP
-            for (int k = 0; k < 64; ++k) {
-                /* (4') I1_bar = O1_bar*(O1*sigmoid(-I1)), from O1 = sigmoid(I1) */
-                b1_bar_to[k] = O1_bar_at[k]*(O1_at[k]*sd_sigmoid(-I1_at[k]));
-            }
-            if (left < 64)
-                sd_copy(count, b1_bar_rest, b1_bar + start);
+        double O1_bar_at[8] = {0.0};
+        double b1_bar_to[8];
+        for (size_t i = 0; i < 2; ++i)
+            O1_bar_at[i] = O1_bar[i];
+        SD_LOOP
+        for (int k = 0; k < 8; ++k) {
+            /* (4') I1_bar = O1_bar*(O1*sigmoid(-I1)), from O1 = sigmoid(I1) */
+            b1_bar_to[k] = O1_bar_at[k]*(O1[k]*sd_sigmoid(-I1[k]));
         }
+        for (size_t i = 0; i < 2; ++i)
+            b1_bar[i] = b1_bar_to[i];
     }
     /* (3'b) b1_bar = I1_bar, from I1 = v2 + b1 */
     for (size_t i = 0; i < 3; ++i) {

@@ -42,7 +42,7 @@ typedef void (*autoencoder_gemm)(const char *transa, const char *transb, const i
  *   b2: input, vector of length 3
  *   value_out: value, number
  */
-size_t autoencoder_value_workspace(void); /* 7 */
+size_t autoencoder_value_workspace(void); /* 0, and 13 in local arrays; all intermediate arrays have 18 */
 int autoencoder_value(const double *x, const double *W1, const double *b1, const double *W2, const double *b2,
     double *value_out, double *workspace, autoencoder_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */
@@ -62,7 +62,7 @@ int autoencoder_value_packed(const size_t *sizes, const double *const *in, doubl
  *   W2_bar: gradient of the value by W2, 2 x 3 matrix
  *   b2_bar: gradient of the value by b2, vector of length 3
  */
-size_t autoencoder_gradient_workspace(void); /* 9 */
+size_t autoencoder_gradient_workspace(void); /* 0, and 23 in local arrays; all intermediate arrays have 28 */
 int autoencoder_gradient(const double *x, const double *W1, const double *b1, const double *W2, const double *b2,
     double *value_out, double *W1_bar, double *b1_bar, double *W2_bar, double *b2_bar, double *workspace,
     autoencoder_gemm gemm);

@@ -27,6 +27,7 @@ derivative by W2: 2 x 3 matrix
 derivative by b2: vector of length 3
 Operations: 40 forward, 47 reverse.
 Steps left out of the code: (1) v1 is not used; (5) v5 is not used.
+In the code A.dot(B) is A @ B, and out= writes over an array that is not needed any more.
 Update rule: gradient descent (Nocedal and Wright, Numerical Optimization, 2nd edition, section 2.2); see `update` and `train`.
 """
 
@@ -35,17 +36,23 @@ from typing import NamedTuple
 import numpy as np
 
 
-def _like(value: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Give the value the float type of x; a 0-d array becomes a scalar."""
-    dtype = np.result_type(np.asarray(x).dtype, np.float32)
-    result: np.ndarray = np.asarray(value, dtype=dtype)[()]
-    return result
-
-
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1/(1 + exp(-x)), written as exp(x)/(1 + exp(x)) for x < 0 so that the left tail is exact."""
-    e = np.exp(-np.abs(x))
-    return _like(np.where(x >= 0, 1.0, e) / (1.0 + e), x)
+    """exp(x)/(1 + exp(x)): the left tail is exact. 1e38 stands for all larger exponentials, whose result is 1."""
+    e: np.ndarray = np.minimum(np.exp(x), 1e38)
+    return e / (1.0 + e)
+
+
+def sigmoid_and_slope(x: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """v = sigmoid(x), and its derivative v*sigmoid(-x) = v/(1 + exp(x)), with one exponential for both.
+
+    `out`, which may be x, is memory for the derivative. It is 0 beyond x = 709.78 (88.7 in float32), where exp(x) is
+    infinite and the derivative no normal number (below 5.6e-309).
+    """
+    e = np.exp(x, out=out)
+    v = np.minimum(e, 1e38)  # stands for all larger exponentials, whose sigmoid is 1
+    v /= 1.0 + v
+    e += 1.0
+    return v, np.divide(v, e, out=e)
 
 
 class Gradient(NamedTuple):
@@ -57,18 +64,42 @@ class Gradient(NamedTuple):
     b2: np.ndarray
 
 
-def _array(name, given, shape):
-    """The argument as a float64 array of `shape`, in C order; a word in it fits any size."""
-    array = np.asarray(given, np.float64, order="C")
+def _refuse(*arguments):
+    """Raise ValueError for the first argument without its declared shape; a word fits any size."""
     sizes = {}
-    wanted = tuple(
-        sizes.setdefault(size, found) if isinstance(size, str) else size
-        for size, found in zip(shape, array.shape)
-    )
-    if array.ndim != len(shape) or array.shape != wanted:
-        expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    return array[()]  # a scalar becomes a number
+    for name, array, declared in arguments:
+        expected = ", ".join(str(sizes.get(size, size)) for size in declared)
+        wanted = tuple(
+            sizes.setdefault(size, found) if isinstance(size, str) else size
+            for size, found in zip(declared, array.shape)
+        )
+        if array.ndim != len(declared) or array.shape != wanted:
+            expected += "," * (len(declared) == 1)
+            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})") from None
+
+
+def _arguments(x, W1, b1, W2, b2):
+    """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
+    x = np.asarray(x, np.float64, order="C")
+    W1 = np.asarray(W1, np.float64, order="C")
+    b1 = np.asarray(b1, np.float64, order="C")
+    W2 = np.asarray(W2, np.float64, order="C")
+    b2 = np.asarray(b2, np.float64, order="C")
+    if (
+        x.shape != (3,)
+        or W1.shape != (3, 2)
+        or b1.shape != (2,)
+        or W2.shape != (2, 3)
+        or b2.shape != (3,)
+    ):
+        _refuse(
+            ("x", x, (3,)),
+            ("W1", W1, (3, 2)),
+            ("b1", b1, (2,)),
+            ("W2", W2, (2, 3)),
+            ("b2", b2, (3,)),
+        )
+    return x, W1, b1, W2, b2
 
 
 @np.errstate(all="ignore")
@@ -77,20 +108,16 @@ def value(x, W1, b1, W2, b2):
 
     x: (3,), W1: (3, 2), b1: (2,), W2: (2, 3), b2: (3,)
     """
-    x = _array("x", x, (3,))
-    W1 = _array("W1", W1, (3, 2))
-    b1 = _array("b1", b1, (2,))
-    W2 = _array("W2", W2, (2, 3))
-    b2 = _array("b2", b2, (3,))
+    x, W1, b1, W2, b2 = _arguments(x, W1, b1, W2, b2)
 
-    v2 = W1.T @ x                                 # (2)
-    I1 = v2 + b1                                  # (3)
+    v2 = W1.T.dot(x)                              # (2)
+    I1 = np.add(v2, b1, out=v2)                   # (3)
     O1 = sigmoid(I1)                              # (4)
-    v6 = W2.T @ O1                                # (6)
-    I2 = v6 + b2                                  # (7)
+    v6 = W2.T.dot(O1)                             # (6)
+    I2 = np.add(v6, b2, out=v6)                   # (7)
     O2 = sigmoid(I2)                              # (8)
-    v9 = O2 - x                                   # (9)
-    E = np.sum(v9**2)                             # (10)
+    v9 = np.subtract(O2, x, out=O2)               # (9)
+    E = np.vdot(v9, v9)                           # (10)
     return E
 
 
@@ -100,29 +127,25 @@ def gradient(x, W1, b1, W2, b2):
 
     x: (3,), W1: (3, 2), b1: (2,), W2: (2, 3), b2: (3,)
     """
-    x = _array("x", x, (3,))
-    W1 = _array("W1", W1, (3, 2))
-    b1 = _array("b1", b1, (2,))
-    W2 = _array("W2", W2, (2, 3))
-    b2 = _array("b2", b2, (3,))
+    x, W1, b1, W2, b2 = _arguments(x, W1, b1, W2, b2)
 
     # forward sweep
-    v2 = W1.T @ x                                 # (2)
-    I1 = v2 + b1                                  # (3)
-    O1 = sigmoid(I1)                              # (4)
-    v6 = W2.T @ O1                                # (6)
-    I2 = v6 + b2                                  # (7)
-    O2 = sigmoid(I2)                              # (8)
-    v9 = O2 - x                                   # (9)
-    E = np.sum(v9**2)                             # (10)
+    v2 = W1.T.dot(x)                              # (2)
+    I1 = np.add(v2, b1, out=v2)                   # (3)
+    O1, O1_slope = sigmoid_and_slope(I1, out=I1)  # (4)
+    v6 = W2.T.dot(O1)                             # (6)
+    I2 = np.add(v6, b2, out=v6)                   # (7)
+    O2, O2_slope = sigmoid_and_slope(I2, out=I2)  # (8)
+    v9 = np.subtract(O2, x, out=O2)               # (9)
+    E = np.vdot(v9, v9)                           # (10)
 
     # reverse sweep: an adjoint X_bar is the derivative of the value by X, and has its shape
-    v9_bar = 2*v9                                 # (10') from E = norm(v9)**2
-    I2_bar = v9_bar*(O2*sigmoid(-I2))             # (8') from O2 = sigmoid(I2)
+    v9_bar = np.multiply(2.0, v9, out=v9)         # (10') from E = norm(v9)**2
+    I2_bar = np.multiply(v9_bar, O2_slope, out=v9_bar)  # (8') from O2 = sigmoid(I2)
     b2_bar = I2_bar                               # (7'b) from I2 = v6 + b2
     W2_bar = np.outer(O1, I2_bar)                 # (6'a) from v6 = W2.T @ O1
-    O1_bar = W2 @ I2_bar                          # (6'b) from v6 = W2.T @ O1
-    I1_bar = O1_bar*(O1*sigmoid(-I1))             # (4') from O1 = sigmoid(I1)
+    O1_bar = W2.dot(I2_bar)                       # (6'b) from v6 = W2.T @ O1
+    I1_bar = np.multiply(O1_bar, O1_slope, out=O1_bar)  # (4') from O1 = sigmoid(I1)
     b1_bar = I1_bar                               # (3'b) from I1 = v2 + b1
     W1_bar = np.outer(x, I1_bar)                  # (2') from v2 = W1.T @ x
 

@@ -297,12 +297,12 @@ SD_INLINE void sd_gemm(digits_gemm gemm, int ta, int tb, size_t m, size_t n, siz
         sd_gemm_any(gemm, ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc);
 }
 
-/* y = exp(x) for 64 numbers: one vector loop without a remainder. x may be y. */
-enum { SD_EXP_BLOCK = 64 };
-static inline void sd_exp_block(const double *x, double *y)
+/* y = exp(x) for whole blocks of a few numbers, in a vector loop without a remainder. x may be y. */
+enum { SD_EXP_BLOCK = 8 };
+SD_CALLED void sd_exp_blocks(size_t blocks, const double *x, double *y)
 {
     SD_LOOP
-    for (int i = 0; i < SD_EXP_BLOCK; ++i)
+    for (size_t i = 0; i < blocks * SD_EXP_BLOCK; ++i)
         y[i] = exp(x[i]);
 }
 
@@ -310,15 +310,14 @@ static inline void sd_exp_block(const double *x, double *y)
    result never depend on its place. x may be y. */
 static inline void sd_exp_all(size_t n, const double *x, double *y)
 {
-    double rest[SD_EXP_BLOCK];
-    size_t done = 0;
-    for (; n - done >= SD_EXP_BLOCK; done += SD_EXP_BLOCK)
-        sd_exp_block(x + done, y + done);
+    double rest[SD_EXP_BLOCK] = {0.0};
+    const size_t done = n / SD_EXP_BLOCK * SD_EXP_BLOCK;
+    sd_exp_blocks(n / SD_EXP_BLOCK, x, y);
     if (done == n)
         return;
-    for (size_t i = 0; i < SD_EXP_BLOCK; ++i)
-        rest[i] = i < n - done ? x[done + i] : 0.0;
-    sd_exp_block(rest, rest);
+    for (size_t i = done; i < n; ++i)
+        rest[i - done] = x[i];
+    sd_exp_blocks(1, rest, rest);
     for (size_t i = done; i < n; ++i)
         y[i] = rest[i - done];
 }
@@ -391,11 +390,12 @@ static void sd_amax(size_t outer, size_t length, size_t inner, const double *x, 
     }
 }
 
-/* best + log1p(rest) for up to 64 numbers, where best is finite; the logarithms of a whole block, see sd_exp_all. */
-static void sd_logsumexp_end(size_t n, double *rest, double *best)
+/* best + log1p(rest) for up to 64 numbers, where best is finite; the logarithms of whole blocks, see sd_exp_all. */
+SD_CALLED void sd_logsumexp_end(size_t n, double *rest, double *best)
 {
+    enum { BLOCK = 8 };
     SD_LOOP
-    for (int i = 0; i < 64; ++i)
+    for (size_t i = 0; i < (n + BLOCK - 1) / BLOCK * BLOCK; ++i)
         rest[i] = log1p(rest[i]);
     for (size_t i = 0; i < n; ++i)
         best[i] = isfinite(best[i]) ? best[i] + rest[i] : best[i];
@@ -462,13 +462,15 @@ static void sd_logsumexp(size_t outer, size_t length, size_t inner, const double
             sd_logsumexp_columns(inner - i < 64 ? inner - i : 64, length, inner, x + o * length * inner + i, y + o * inner + i);
 }
 
-/* x where 64 numbers are left there, else a copy of those that are, with zeros behind them. */
-SD_CALLED const double *sd_block(size_t left, const double *x, double *copy)
+/* x where `full` numbers are left there, else a copy of those that are, with zeros behind them up to a multiple of 16. */
+SD_CALLED const double *sd_block(size_t left, size_t full, const double *x, double *copy)
 {
-    if (left >= 64)
+    if (left >= full)
         return x;
-    for (size_t i = 0; i < 64; ++i)
-        copy[i] = i < left ? x[i] : 0.0;
+    for (size_t i = 0; i < left; ++i)
+        copy[i] = x[i];
+    for (size_t i = left; i % 16 != 0; ++i)
+        copy[i] = 0.0;
     return copy;
 }
 
@@ -535,7 +537,7 @@ int digits_value_packed(const size_t *sizes, const double *const *in, double *co
             const size_t left = m*n - start;
             const int count = left < 64 ? (int)left : 64;
             double v1_rest[64];
-            const double *v1_at = sd_block(left, v1 + start, v1_rest);
+            const double *v1_at = sd_block(left, 64, v1 + start, v1_rest);
             double H_rest[64];
             double *H_to = left < 64 ? H_rest : H + start;
             for (size_t done = 0; done < (size_t)count;) {
@@ -550,10 +552,13 @@ int digits_value_packed(const size_t *sizes, const double *const *in, double *co
                     ++at_0;
                 }
             }
-            SD_LOOP
-            for (int k = 0; k < 64; ++k) {
-                const double Z = v1_at[k] + b1_at[k];        /* (2) Z = v1 + b1 */
-                H_to[k] = tanh(Z);                           /* (3) H = tanh(Z) */
+            for (int part = 0; part < count; part += 16) {
+                SD_LOOP
+                for (int lane = 0; lane < 16; ++lane) {
+                    const int k = part + lane;
+                    const double Z = v1_at[k] + b1_at[k];        /* (2) Z = v1 + b1 */
+                    H_to[k] = tanh(Z);                           /* (3) H = tanh(Z) */
+                }
             }
             if (left < 64)
                 sd_copy(count, H_rest, H + start);
@@ -561,6 +566,7 @@ int digits_value_packed(const size_t *sizes, const double *const *in, double *co
     }
     /* (4) v4 = H @ W2 */
     sd_gemm(gemm, 0, 0, n, c, m, H, m, W2, c, 0, v4, c);
+    const double v12 = lam/2.0;                  /* (12) v12 = lam/2 */
     for (size_t i = 0; i < n; ++i) {
         SD_LOOP
         for (size_t j = 0; j < c; ++j) {
@@ -588,7 +594,6 @@ int digits_value_packed(const size_t *sizes, const double *const *in, double *co
         v10 = sd_lanes(64, v10_sums);
     }
     const double L = v10/(double)n;              /* (11) L = v10/n */
-    const double v12 = lam/2.0;                  /* (12) v12 = lam/2 */
     const double v13_sum = sd_dot(d*m, W1, W1);  /* (13) v13 = norm(W1)**2 */
     const double v14_sum = sd_dot(c*m, W2, W2);  /* (14) v14 = norm(W2)**2 */
     const double v15 = v13_sum + v14_sum;        /* (15) v15 = v13 + v14 */
@@ -621,9 +626,9 @@ size_t digits_gradient_packed_workspace(const size_t *sizes)
     const size_t n = sizes[0];
     const size_t c = sizes[2];
     const size_t m = sizes[3];
-    if (4.0*(double)c*(double)n + 3.0*(double)m*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
+    if (4.0*(double)c*(double)n + 4.0*(double)m*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
         return (size_t)-1; /* more than there is */
-    return 4*c*n + 3*m*n + 2*n;
+    return 4*c*n + 4*m*n + 2*n;
 }
 
 int digits_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -652,15 +657,17 @@ int digits_gradient_packed(const size_t *sizes, const double *const *in, double 
     double *const O_bar = workspace + 3*c*n + 3*m*n; /* n x c matrix */
     double *const v6 = workspace + 4*c*n + 3*m*n; /* vector of length n */
     double *const v8 = workspace + 4*c*n + 3*m*n + n; /* vector of length n */
-    double *const W1_bar = out[1];
-    double *const W2_bar = out[3];
     double *const b2_bar = out[4];
     double *const H_bar = workspace;             /* n x m matrix */
-    double *const Z_bar = workspace + m*n;       /* n x m matrix */
+    double *const Z_bar = workspace + 4*c*n + 3*m*n + 2*n; /* n x m matrix */
     double *const b1_bar = out[2];
+    double *const W1_bar = out[1];
+    double *const W2_bar = out[3];
 
     /* (1) v1 = X @ W1 */
     sd_gemm(gemm, 0, 0, n, m, d, X, d, W1, m, 0, v1, m);
+    const double v10_bar = 1.0/(double)n;        /* (11') v10_bar = 1/n, from L = v10/n */
+    const double v8_bar = -v10_bar;              /* (9'b) v8_bar = -v10_bar, from v9 = v6 - v8 */
     {
         double b1_at[64] = {0.0};
         size_t at_0 = 0;
@@ -669,7 +676,7 @@ int digits_gradient_packed(const size_t *sizes, const double *const *in, double 
             const size_t left = m*n - start;
             const int count = left < 64 ? (int)left : 64;
             double v1_rest[64];
-            const double *v1_at = sd_block(left, v1 + start, v1_rest);
+            const double *v1_at = sd_block(left, 64, v1 + start, v1_rest);
             double H_rest[64];
             double *H_to = left < 64 ? H_rest : H + start;
             double d3_rest[64];
@@ -686,11 +693,14 @@ int digits_gradient_packed(const size_t *sizes, const double *const *in, double 
                     ++at_0;
                 }
             }
-            SD_LOOP
-            for (int k = 0; k < 64; ++k) {
-                const double Z = v1_at[k] + b1_at[k];        /* (2) Z = v1 + b1 */
-                H_to[k] = tanh(Z);                           /* (3) H = tanh(Z) */
-                d3_to[k] = cosh(Z);                          /* (3') d3 = cosh(Z), from H = tanh(Z) */
+            for (int part = 0; part < count; part += 16) {
+                SD_LOOP
+                for (int lane = 0; lane < 16; ++lane) {
+                    const int k = part + lane;
+                    const double Z = v1_at[k] + b1_at[k];        /* (2) Z = v1 + b1 */
+                    H_to[k] = tanh(Z);                           /* (3) H = tanh(Z) */
+                    d3_to[k] = cosh(Z);                          /* (3') d3 = cosh(Z), from H = tanh(Z) */
+                }
             }
             if (left < 64)
                 sd_copy(count, H_rest, H + start);
@@ -700,8 +710,8 @@ int digits_gradient_packed(const size_t *sizes, const double *const *in, double 
     }
     /* (4) v4 = H @ W2 */
     sd_gemm(gemm, 0, 0, n, c, m, H, m, W2, c, 0, v4, c);
-    const double v10_bar = 1.0/(double)n;        /* (11') v10_bar = 1/n, from L = v10/n */
-    const double v8_bar = -v10_bar;              /* (9'b) v8_bar = -v10_bar, from v9 = v6 - v8 */
+    const double v12 = lam/2.0;                  /* (12) v12 = lam/2 */
+    const double W2_bar_factor = 2.0*v12;
     for (size_t i = 0; i < n; ++i) {
         SD_LOOP
         for (size_t j = 0; j < c; ++j) {
@@ -729,38 +739,6 @@ int digits_gradient_packed(const size_t *sizes, const double *const *in, double 
         }
         v10 = sd_lanes(64, v10_sums);
     }
-    const double L = v10/(double)n;              /* (11) L = v10/n */
-    const double v12 = lam/2.0;                  /* (12) v12 = lam/2 */
-    const double W2_bar_factor = 2.0*v12;
-    double v13_sum;
-    {
-        double v13_sum_sums[64] = {0.0};
-        for (size_t start = 0; start < d*m; start += 64) {
-            const size_t count = d*m - start < 64 ? d*m - start : 64;
-            SD_LOOP
-            for (size_t i = 0; i < count; ++i) {
-                v13_sum_sums[i] += W1[i + start]*W1[i + start]; /* (13) v13 = norm(W1)**2 */
-                W1_bar[i + start] = W2_bar_factor*W1[i + start]; /* (13') W1_bar = 2*v12*W1, from v13 = norm(W1)**2 */
-            }
-        }
-        v13_sum = sd_lanes(64, v13_sum_sums);
-    }
-    double v14_sum;
-    {
-        double v14_sum_sums[64] = {0.0};
-        for (size_t start = 0; start < c*m; start += 64) {
-            const size_t count = c*m - start < 64 ? c*m - start : 64;
-            SD_LOOP
-            for (size_t i = 0; i < count; ++i) {
-                v14_sum_sums[i] += W2[i + start]*W2[i + start]; /* (14) v14 = norm(W2)**2 */
-                W2_bar[i + start] = W2_bar_factor*W2[i + start]; /* (14') W2_bar = 2*v12*W2, from v14 = norm(W2)**2 */
-            }
-        }
-        v14_sum = sd_lanes(64, v14_sum_sums);
-    }
-    const double v15 = v13_sum + v14_sum;        /* (15) v15 = v13 + v14 */
-    const double s = v12*v15;                    /* (16) s = v12*v15 */
-    const double J = L + s;                      /* (17) J = L + s */
     {
         double v6_at[64] = {0.0};
         size_t at_0 = 0;
@@ -769,11 +747,11 @@ int digits_gradient_packed(const size_t *sizes, const double *const *in, double 
             const size_t left = c*n - start;
             const int count = left < 64 ? (int)left : 64;
             double O_rest[64];
-            const double *O_at = sd_block(left, O + start, O_rest);
+            const double *O_at = sd_block(left, 64, O + start, O_rest);
             double O_bar_rest[64];
             double *O_bar_to = left < 64 ? O_bar_rest : O_bar + start;
             if (left < 64)
-                (void)sd_block(left, O_bar + start, O_bar_rest);
+                (void)sd_block(left, 64, O_bar + start, O_bar_rest);
             for (size_t done = 0; done < (size_t)count;) {
                 size_t run = c - at_1;
                 run = run < (size_t)count - done ? run : (size_t)count - done;
@@ -786,10 +764,13 @@ int digits_gradient_packed(const size_t *sizes, const double *const *in, double 
                     ++at_0;
                 }
             }
-            SD_LOOP
-            for (int k = 0; k < 64; ++k) {
-                /* (6') O_bar += v10_bar*exp(O - v6[:, None]), from v6 = logsumexp(O, axis=1) */
-                O_bar_to[k] += v10_bar*exp(O_at[k] - v6_at[k]);
+            for (int part = 0; part < count; part += 16) {
+                SD_LOOP
+                for (int lane = 0; lane < 16; ++lane) {
+                    const int k = part + lane;
+                    /* (6') O_bar += v10_bar*exp(O - v6[:, None]), from v6 = logsumexp(O, axis=1) */
+                    O_bar_to[k] += v10_bar*exp(O_at[k] - v6_at[k]);
+                }
             }
             if (left < 64)
                 sd_copy(count, O_bar_rest, O_bar + start);
@@ -803,10 +784,9 @@ int digits_gradient_packed(const size_t *sizes, const double *const *in, double 
         for (size_t j = 0; j < c; ++j)
             b2_bar[j] += O_bar[i*c + j];
     }
+    const double L = v10/(double)n;              /* (11) L = v10/n */
     /* (4'a) H_bar = O_bar @ W2.T, from v4 = H @ W2 */
     sd_gemm(gemm, 0, 1, n, m, c, O_bar, c, W2, c, 0, H_bar, m);
-    /* (4'b) W2_bar += H.T @ O_bar, from v4 = H @ W2 */
-    sd_gemm(gemm, 1, 0, m, c, n, H, m, O_bar, c, 1, W2_bar, c);
     SD_LOOP
     for (size_t i = 0; i < m*n; ++i)
         Z_bar[i] = H_bar[i]/(d3[i]*d3[i]);           /* (3') Z_bar = H_bar/d3**2, from H = tanh(Z) */
@@ -818,8 +798,39 @@ int digits_gradient_packed(const size_t *sizes, const double *const *in, double 
         for (size_t j = 0; j < m; ++j)
             b1_bar[j] += Z_bar[i*m + j];
     }
+    double v13_sum;
+    {
+        double v13_sum_sums[64] = {0.0};
+        for (size_t start = 0; start < d*m; start += 64) {
+            const size_t count = d*m - start < 64 ? d*m - start : 64;
+            SD_LOOP
+            for (size_t i = 0; i < count; ++i) {
+                v13_sum_sums[i] += W1[i + start]*W1[i + start]; /* (13) v13 = norm(W1)**2 */
+                W1_bar[i + start] = W2_bar_factor*W1[i + start]; /* (13') W1_bar = 2*v12*W1, from v13 = norm(W1)**2 */
+            }
+        }
+        v13_sum = sd_lanes(64, v13_sum_sums);
+    }
     /* (1') W1_bar += X.T @ Z_bar, from v1 = X @ W1 */
     sd_gemm(gemm, 1, 0, d, m, n, X, d, Z_bar, m, 1, W1_bar, m);
+    double v14_sum;
+    {
+        double v14_sum_sums[64] = {0.0};
+        for (size_t start = 0; start < c*m; start += 64) {
+            const size_t count = c*m - start < 64 ? c*m - start : 64;
+            SD_LOOP
+            for (size_t i = 0; i < count; ++i) {
+                v14_sum_sums[i] += W2[i + start]*W2[i + start]; /* (14) v14 = norm(W2)**2 */
+                W2_bar[i + start] = W2_bar_factor*W2[i + start]; /* (14') W2_bar = 2*v12*W2, from v14 = norm(W2)**2 */
+            }
+        }
+        v14_sum = sd_lanes(64, v14_sum_sums);
+    }
+    /* (4'b) W2_bar += H.T @ O_bar, from v4 = H @ W2 */
+    sd_gemm(gemm, 1, 0, m, c, n, H, m, O_bar, c, 1, W2_bar, c);
+    const double v15 = v13_sum + v14_sum;        /* (15) v15 = v13 + v14 */
+    const double s = v12*v15;                    /* (16) s = v12*v15 */
+    const double J = L + s;                      /* (17) J = L + s */
     out[0][0] = J;
     return 0;
 }

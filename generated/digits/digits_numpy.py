@@ -31,6 +31,7 @@ derivative by b1: vector of length m
 derivative by W2: m x c matrix
 derivative by b2: vector of length c
 Operations: 2*c*m*n + 2*d*m*n + c*m + 4*c*n + d*m + 2*m*n + 2*n + 5 forward, 4*c*m*n + 2*d*m*n + 2*c*m + 6*c*n + 2*d*m + 4*m*n + 4 reverse.
+In the code A.dot(B) is A @ B, and out= writes over an array that is not needed any more.
 Update rule: Adam (Kingma and Ba 2015, algorithm 1); see `update` and `train`.
 """
 
@@ -42,13 +43,7 @@ import numpy as np
 def _floats(x: np.ndarray) -> np.ndarray:
     """An array of floats: float32 stays, integers become float64."""
     x = np.asarray(x)
-    return x.astype(np.result_type(x.dtype, np.float32), copy=False)
-
-
-def _result(value: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The value in its float type; a 0-d array becomes a scalar."""
-    result: np.ndarray = np.asarray(value, dtype)[()]
-    return result
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
 def logsumexp(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool = False) -> np.ndarray:
@@ -57,12 +52,39 @@ def logsumexp(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool 
     So a small rest is not lost. +-inf and NaN as the largest are the result; of nothing it is -inf.
     """
     x = _floats(x)
-    m = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    distance = x - m
-    rest = np.sum(np.where(distance == 0, 0, np.exp(distance)), axis=axis, keepdims=True)
-    rest = rest + (np.sum(distance == 0, axis=axis, keepdims=True) - 1).astype(x.dtype)
-    value = np.where(np.isfinite(m), m + np.log1p(rest), m)
-    return _result(value if keepdims else np.squeeze(value, axis=axis), x.dtype)
+    m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
+    value: np.ndarray = np.log1p(_all_but_one(np.exp(x - m), axis, m.size))
+    value += m
+    return value[()] if keepdims else value.squeeze(axis)[()]
+
+
+def logsumexp_and_softmax(
+    x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool = False, out: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """logsumexp(x), and its derivative exp(x - logsumexp(x)), made of the same exponentials; `out`, which may be x, is
+    memory for the latter.
+    """
+    m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
+    e = np.subtract(x, m, out=out)
+    np.exp(e, out=e)
+    rest = _all_but_one(e, axis, m.size)
+    value = np.log1p(rest)
+    value += m
+    rest += 1.0
+    e /= rest
+    return value[()] if keepdims else value.squeeze(axis)[()], e
+
+
+def _all_but_one(e: np.ndarray, axis: int | tuple[int, ...] | None, lanes: int) -> np.ndarray:
+    """The sum of e = exp(x - m) without one of the largest in every lane, which are 1: nothing small is added to a 1.
+
+    Where m is not finite, all of e that is not 0 is NaN and counts as a largest one.
+    """
+    smaller = e < 1.0
+    rest: np.ndarray = np.add.reduce(e, axis=axis, keepdims=True, where=smaller)
+    if smaller.size - np.count_nonzero(smaller) != lanes:  # some of the largest are equal
+        rest += np.add.reduce(~smaller, axis=axis, dtype=e.dtype, keepdims=True) - 1.0
+    return rest
 
 
 class Gradient(NamedTuple):
@@ -74,18 +96,53 @@ class Gradient(NamedTuple):
     b2: np.ndarray
 
 
-def _array(name, given, shape):
-    """The argument as a float64 array of `shape`, in C order; a word in it fits any size."""
-    array = np.asarray(given, np.float64, order="C")
+def _refuse(*arguments):
+    """Raise ValueError for the first argument without its declared shape; a word fits any size."""
     sizes = {}
-    wanted = tuple(
-        sizes.setdefault(size, found) if isinstance(size, str) else size
-        for size, found in zip(shape, array.shape)
-    )
-    if array.ndim != len(shape) or array.shape != wanted:
-        expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    return array[()]  # a scalar becomes a number
+    for name, array, declared in arguments:
+        expected = ", ".join(str(sizes.get(size, size)) for size in declared)
+        wanted = tuple(
+            sizes.setdefault(size, found) if isinstance(size, str) else size
+            for size, found in zip(declared, array.shape)
+        )
+        if array.ndim != len(declared) or array.shape != wanted:
+            expected += "," * (len(declared) == 1)
+            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})") from None
+
+
+def _arguments(X, Y, W1, b1, W2, b2, lam):
+    """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
+    X = np.asarray(X, np.float64, order="C")
+    Y = np.asarray(Y, np.float64, order="C")
+    W1 = np.asarray(W1, np.float64, order="C")
+    b1 = np.asarray(b1, np.float64, order="C")
+    W2 = np.asarray(W2, np.float64, order="C")
+    b2 = np.asarray(b2, np.float64, order="C")
+    lam = np.asarray(lam, np.float64)[()]  # an array without axes becomes a number
+    try:
+        n, d = X.shape
+        _, c = Y.shape
+        _, m = W1.shape
+        if (
+            Y.shape != (n, c)
+            or W1.shape != (d, m)
+            or b1.shape != (m,)
+            or W2.shape != (m, c)
+            or b2.shape != (c,)
+            or lam.shape != ()
+        ):
+            raise ValueError
+    except ValueError:
+        _refuse(
+            ("X", X, ("n", "d")),
+            ("Y", Y, ("n", "c")),
+            ("W1", W1, ("d", "m")),
+            ("b1", b1, ("m",)),
+            ("W2", W2, ("m", "c")),
+            ("b2", b2, ("c",)),
+            ("lam", lam, ()),
+        )
+    return X, Y, W1, b1, W2, b2, lam
 
 
 @np.errstate(all="ignore")
@@ -94,31 +151,22 @@ def value(X, Y, W1, b1, W2, b2, lam=0.001):
 
     X: (n, d), Y: (n, c), W1: (d, m), b1: (m,), W2: (m, c), b2: (c,), lam: ()
     """
-    X = _array("X", X, ("n", "d"))
-    n, d = X.shape
-    Y = _array("Y", Y, (n, "c"))
-    c = Y.shape[1]
-    W1 = _array("W1", W1, (d, "m"))
-    m = W1.shape[1]
-    b1 = _array("b1", b1, (m,))
-    W2 = _array("W2", W2, (m, c))
-    b2 = _array("b2", b2, (c,))
-    lam = _array("lam", lam, ())
+    X, Y, W1, b1, W2, b2, lam = _arguments(X, Y, W1, b1, W2, b2, lam)
+    n = X.shape[0]
 
-    v1 = X @ W1                                   # (1)
-    Z = v1 + b1                                   # (2)
-    H = np.tanh(Z)                                # (3)
-    v4 = H @ W2                                   # (4)
-    O = v4 + b2                                   # (5)
+    v1 = X.dot(W1)                                # (1)
+    Z = np.add(v1, b1, out=v1)                    # (2)
+    H = np.tanh(Z, out=Z)                         # (3)
+    v4 = H.dot(W2)                                # (4)
+    O = np.add(v4, b2, out=v4)                    # (5)
     v6 = logsumexp(O, axis=1)                     # (6)
-    v7 = Y*O                                      # (7)
-    v8 = np.sum(v7, axis=1)                       # (8)
-    v9 = v6 - v8                                  # (9)
-    v10 = np.sum(v9)                              # (10)
+    v8 = np.vecdot(Y, O)                          # (7); (8)
+    v9 = np.subtract(v6, v8, out=v6)              # (9)
+    v10 = v9.sum()                                # (10)
     L = v10/n                                     # (11)
     v12 = lam/2                                   # (12)
-    v13 = np.sum(W1**2)                           # (13)
-    v14 = np.sum(W2**2)                           # (14)
+    v13 = np.vdot(W1, W1)                         # (13)
+    v14 = np.vdot(W2, W2)                         # (14)
     v15 = v13 + v14                               # (15)
     s = v12*v15                                   # (16)
     J = L + s                                     # (17)
@@ -131,32 +179,23 @@ def gradient(X, Y, W1, b1, W2, b2, lam=0.001):
 
     X: (n, d), Y: (n, c), W1: (d, m), b1: (m,), W2: (m, c), b2: (c,), lam: ()
     """
-    X = _array("X", X, ("n", "d"))
-    n, d = X.shape
-    Y = _array("Y", Y, (n, "c"))
-    c = Y.shape[1]
-    W1 = _array("W1", W1, (d, "m"))
-    m = W1.shape[1]
-    b1 = _array("b1", b1, (m,))
-    W2 = _array("W2", W2, (m, c))
-    b2 = _array("b2", b2, (c,))
-    lam = _array("lam", lam, ())
+    X, Y, W1, b1, W2, b2, lam = _arguments(X, Y, W1, b1, W2, b2, lam)
+    n = X.shape[0]
 
     # forward sweep
-    v1 = X @ W1                                   # (1)
-    Z = v1 + b1                                   # (2)
+    v1 = X.dot(W1)                                # (1)
+    Z = np.add(v1, b1, out=v1)                    # (2)
     H = np.tanh(Z)                                # (3)
-    v4 = H @ W2                                   # (4)
-    O = v4 + b2                                   # (5)
-    v6 = logsumexp(O, axis=1)                     # (6)
-    v7 = Y*O                                      # (7)
-    v8 = np.sum(v7, axis=1)                       # (8)
-    v9 = v6 - v8                                  # (9)
-    v10 = np.sum(v9)                              # (10)
+    v4 = H.dot(W2)                                # (4)
+    O = np.add(v4, b2, out=v4)                    # (5)
+    v8 = np.vecdot(Y, O)                          # (7); (8)
+    v6, v6_softmax = logsumexp_and_softmax(O, axis=1, out=O)  # (6)
+    v9 = np.subtract(v6, v8, out=v6)              # (9)
+    v10 = v9.sum()                                # (10)
     L = v10/n                                     # (11)
     v12 = lam/2                                   # (12)
-    v13 = np.sum(W1**2)                           # (13)
-    v14 = np.sum(W2**2)                           # (14)
+    v13 = np.vdot(W1, W1)                         # (13)
+    v14 = np.vdot(W2, W2)                         # (14)
     v15 = v13 + v14                               # (15)
     s = v12*v15                                   # (16)
     J = L + s                                     # (17)
@@ -167,14 +206,15 @@ def gradient(X, Y, W1, b1, W2, b2, lam=0.001):
     v10_bar = 1/np.float64(n)                     # (11') from L = v10/n
     v8_bar = -v10_bar                             # (9'b) from v9 = v6 - v8
     O_bar = v8_bar*Y                              # (7') from v7 = Y*O
-    O_bar += v10_bar*np.exp(O - v6[:, None])      # (6') from v6 = logsumexp(O, axis=1)
-    b2_bar = np.sum(O_bar, axis=0)                # (5'b) from O = v4 + b2
-    H_bar = O_bar @ W2.T                          # (4'a) from v4 = H @ W2
-    W2_bar += H.T @ O_bar                         # (4'b) from v4 = H @ W2
-    d3 = np.cosh(Z)                               # (3') from H = tanh(Z)
-    Z_bar = H_bar/(d3*d3)                         # (3') from H = tanh(Z)
-    b1_bar = np.sum(Z_bar, axis=0)                # (2'b) from Z = v1 + b1
-    W1_bar += X.T @ Z_bar                         # (1') from v1 = X @ W1
+    v6_softmax *= v10_bar                         # (6')
+    O_bar += v6_softmax                           # (6') from v6 = logsumexp(O, axis=1)
+    b2_bar = O_bar.sum(axis=0)                    # (5'b) from O = v4 + b2
+    H_bar = O_bar.dot(W2.T)                       # (4'a) from v4 = H @ W2
+    W2_bar += H.T.dot(O_bar)                      # (4'b) from v4 = H @ W2
+    d3 = np.cosh(Z, out=Z)                        # (3') from H = tanh(Z)
+    Z_bar = np.divide(H_bar, d3*d3, out=H_bar)    # (3') from H = tanh(Z)
+    b1_bar = Z_bar.sum(axis=0)                    # (2'b) from Z = v1 + b1
+    W1_bar += X.T.dot(Z_bar)                      # (1') from v1 = X @ W1
 
     return J, Gradient(W1_bar, b1_bar, W2_bar, b2_bar)
 

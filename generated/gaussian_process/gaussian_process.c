@@ -218,13 +218,15 @@ static inline double sd_sum(size_t n, const double *x)
     return lane[0];
 }
 
-/* x where 64 numbers are left there, else a copy of those that are, with zeros behind them. */
-SD_CALLED const double *sd_block(size_t left, const double *x, double *copy)
+/* x where `full` numbers are left there, else a copy of those that are, with zeros behind them up to a multiple of 16. */
+SD_CALLED const double *sd_block(size_t left, size_t full, const double *x, double *copy)
 {
-    if (left >= 64)
+    if (left >= full)
         return x;
-    for (size_t i = 0; i < 64; ++i)
-        copy[i] = i < left ? x[i] : 0.0;
+    for (size_t i = 0; i < left; ++i)
+        copy[i] = x[i];
+    for (size_t i = left; i % 16 != 0; ++i)
+        copy[i] = 0.0;
     return copy;
 }
 
@@ -301,7 +303,7 @@ int gaussian_process_value_packed(const size_t *sizes, const double *const *in, 
             const size_t left = n*n - start;
             const int count = left < 64 ? (int)left : 64;
             double D_rest[64];
-            const double *D_at = sd_block(left, D + start, D_rest);
+            const double *D_at = sd_block(left, 64, D + start, D_rest);
             double K_rest[64];
             double *K_to = left < 64 ? K_rest : K + start;
             for (size_t done = 0; done < (size_t)count;) {
@@ -316,13 +318,16 @@ int gaussian_process_value_packed(const size_t *sizes, const double *const *in, 
                     ++at_0;
                 }
             }
-            SD_LOOP
-            for (int k_1 = 0; k_1 < 64; ++k_1) {
-                const double v6 = -D_at[k_1];                /* (6) v6 = -D */
-                const double v9 = v8*v6;                     /* (9) v9 = v8*v6 */
-                const double v10 = v9/2.0;                   /* (10) v10 = v9/2 */
-                const double v11 = exp(v10);                 /* (11) v11 = exp(v10) */
-                K_to[k_1] = v11 + v13*(equal_at[k_1] != 0 ? 1.0 : 0.0); /* (16) K = v11 + v15 */
+            for (int part = 0; part < count; part += 16) {
+                SD_LOOP
+                for (int lane = 0; lane < 16; ++lane) {
+                    const int k_1 = part + lane;
+                    const double v6 = -D_at[k_1];                /* (6) v6 = -D */
+                    const double v9 = v8*v6;                     /* (9) v9 = v8*v6 */
+                    const double v10 = v9/2.0;                   /* (10) v10 = v9/2 */
+                    const double v11 = exp(v10);                 /* (11) v11 = exp(v10) */
+                    K_to[k_1] = v11 + v13*(equal_at[k_1] != 0 ? 1.0 : 0.0); /* (16) K = v11 + v15 */
+                }
             }
             if (left < 64)
                 sd_copy(count, K_rest, K + start);
@@ -332,13 +337,13 @@ int gaussian_process_value_packed(const size_t *sizes, const double *const *in, 
     /* (15) v15 = v13*v14 */
     /* (17) v17 = solve(K, y) */
     sd_solve(n, 1, K, y, v17, v17_work);
-    const double v18 = sd_dot(n, y, v17);        /* (18) v18 = dot(y, v17) */
-    const double v19 = v18/2.0;                  /* (19) v19 = v18/2 */
     const double v20 = sd_logdet(n, K, v20_work); /* (20) v20 = logdet(K) */
     const double v21 = v20/2.0;                  /* (21) v21 = v20/2 */
-    const double v22 = v19 + v21;                /* (22) v22 = v19 + v21 */
     const double v23 = 1.8378770664093453*(double)n; /* (23) v23 = 1.8378770664093453*n */
     const double v24 = v23/2.0;                  /* (24) v24 = v23/2 */
+    const double v18 = sd_dot(n, y, v17);        /* (18) v18 = dot(y, v17) */
+    const double v19 = v18/2.0;                  /* (19) v19 = v18/2 */
+    const double v22 = v19 + v21;                /* (22) v22 = v19 + v21 */
     const double J = v22 + v24;                  /* (25) J = v22 + v24 */
     out[0][0] = J;
     return 0;
@@ -389,12 +394,12 @@ int gaussian_process_gradient_packed(const size_t *sizes, const double *const *i
     double *const K = workspace + d*n*n + 3*n*n; /* n x n matrix */
     double *const v17 = workspace + d*n*n + 4*n*n; /* vector of length n */
     double *const v17_work = workspace + d*n*n + 4*n*n + n; /* vector of length (n*n + n) */
-    double *const v17_bar = workspace + d*n*n + 5*n*n + 2*n; /* vector of length n */
     double *const v20_work = workspace + d*n*n + 4*n*n + n; /* vector of length (n*n + n) */
     double *const K_bar_inv = workspace + d*n*n; /* n x n matrix */
     double *const K_bar_work = workspace + d*n*n + 4*n*n + n; /* vector of length (n*n + n) */
-    double *const K_bar = workspace + d*n*n + 5*n*n + 3*n; /* n x n matrix */
-    double *const K_bar_copy = workspace + d*n*n + 6*n*n + 3*n; /* n x n matrix */
+    double *const K_bar = workspace + d*n*n + 5*n*n + 2*n; /* n x n matrix */
+    double *const K_bar_copy = workspace + d*n*n + 6*n*n + 2*n; /* n x n matrix */
+    double *const v17_bar = workspace + d*n*n + 7*n*n + 2*n; /* vector of length n */
     double *const K_bar_solve = workspace + d*n*n + 7*n*n + 3*n; /* vector of length n */
     double *const K_bar_work_1 = workspace + d*n*n + 4*n*n + n; /* vector of length (n*n + n) */
     (void)gemm;
@@ -425,7 +430,7 @@ int gaussian_process_gradient_packed(const size_t *sizes, const double *const *i
             const size_t left = n*n - start;
             const int count = left < 64 ? (int)left : 64;
             double D_rest[64];
-            const double *D_at = sd_block(left, D + start, D_rest);
+            const double *D_at = sd_block(left, 64, D + start, D_rest);
             double v6_rest[64];
             double *v6_to = left < 64 ? v6_rest : v6 + start;
             double v11_rest[64];
@@ -444,15 +449,18 @@ int gaussian_process_gradient_packed(const size_t *sizes, const double *const *i
                     ++at_0;
                 }
             }
-            SD_LOOP
-            for (int k_1 = 0; k_1 < 64; ++k_1) {
-                const double v6_i = -D_at[k_1];              /* (6) v6 = -D */
-                v6_to[k_1] = v6_i;
-                const double v9 = v8*v6_i;                   /* (9) v9 = v8*v6 */
-                const double v10 = v9/2.0;                   /* (10) v10 = v9/2 */
-                const double v11_i = exp(v10);               /* (11) v11 = exp(v10) */
-                v11_to[k_1] = v11_i;
-                K_to[k_1] = v11_i + v13*(equal_at[k_1] != 0 ? 1.0 : 0.0); /* (16) K = v11 + v15 */
+            for (int part = 0; part < count; part += 16) {
+                SD_LOOP
+                for (int lane = 0; lane < 16; ++lane) {
+                    const int k_1 = part + lane;
+                    const double v6_i = -D_at[k_1];              /* (6) v6 = -D */
+                    v6_to[k_1] = v6_i;
+                    const double v9 = v8*v6_i;                   /* (9) v9 = v8*v6 */
+                    const double v10 = v9/2.0;                   /* (10) v10 = v9/2 */
+                    const double v11_i = exp(v10);               /* (11) v11 = exp(v10) */
+                    v11_to[k_1] = v11_i;
+                    K_to[k_1] = v11_i + v13*(equal_at[k_1] != 0 ? 1.0 : 0.0); /* (16) K = v11 + v15 */
+                }
             }
             if (left < 64)
                 sd_copy(count, v6_rest, v6 + start);
@@ -466,6 +474,20 @@ int gaussian_process_gradient_packed(const size_t *sizes, const double *const *i
     /* (15) v15 = v13*v14 */
     /* (17) v17 = solve(K, y) */
     sd_solve(n, 1, K, y, v17, v17_work);
+    const double v20 = sd_logdet(n, K, v20_work); /* (20) v20 = logdet(K) */
+    const double v21 = v20/2.0;                  /* (21) v21 = v20/2 */
+    const double v23 = 1.8378770664093453*(double)n; /* (23) v23 = 1.8378770664093453*n */
+    const double v24 = v23/2.0;                  /* (24) v24 = v23/2 */
+    /* (20') K_bar = 0.5*inv(K).T, from v20 = logdet(K) */
+    sd_inv(n, K, K_bar_inv, K_bar_work);
+    for (size_t i = 0; i < n; ++i) {
+        SD_LOOP
+        for (size_t j = 0; j < n; ++j) {
+            K_bar[i*n + j] = 0.5*K_bar_inv[j*n + i];
+            /* (17') K_bar += -outer(solve(K.T, v17_bar), v17), from v17 = solve(K, y) */
+            K_bar_copy[i*n + j] = K[j*n + i];
+        }
+    }
     double v18;
     {
         double v18_sums[64] = {0.0};
@@ -480,22 +502,8 @@ int gaussian_process_gradient_packed(const size_t *sizes, const double *const *i
         v18 = sd_lanes(64, v18_sums);
     }
     const double v19 = v18/2.0;                  /* (19) v19 = v18/2 */
-    const double v20 = sd_logdet(n, K, v20_work); /* (20) v20 = logdet(K) */
-    const double v21 = v20/2.0;                  /* (21) v21 = v20/2 */
     const double v22 = v19 + v21;                /* (22) v22 = v19 + v21 */
-    const double v23 = 1.8378770664093453*(double)n; /* (23) v23 = 1.8378770664093453*n */
-    const double v24 = v23/2.0;                  /* (24) v24 = v23/2 */
     const double J = v22 + v24;                  /* (25) J = v22 + v24 */
-    /* (20') K_bar = 0.5*inv(K).T, from v20 = logdet(K) */
-    sd_inv(n, K, K_bar_inv, K_bar_work);
-    for (size_t i = 0; i < n; ++i) {
-        SD_LOOP
-        for (size_t j = 0; j < n; ++j) {
-            K_bar[i*n + j] = 0.5*K_bar_inv[j*n + i];
-            /* (17') K_bar += -outer(solve(K.T, v17_bar), v17), from v17 = solve(K, y) */
-            K_bar_copy[i*n + j] = K[j*n + i];
-        }
-    }
     sd_solve(n, 1, K_bar_copy, v17_bar, K_bar_solve, K_bar_work_1);
     double v13_bar;
     double v8_bar;

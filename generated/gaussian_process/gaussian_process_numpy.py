@@ -20,6 +20,7 @@ value: scalar
 derivative by log_length: scalar
 derivative by log_noise: scalar
 Operations: 3*d*n*n + 2*n*n*n + 8*n*n + 2*n + 10 forward, 3*n*n*n + 12*n*n + n + 4 reverse.
+In the code A.dot(B) is A @ B, and out= writes over an array that is not needed any more.
 """
 
 from typing import NamedTuple
@@ -42,7 +43,7 @@ def sign(x: np.ndarray) -> np.ndarray:
 def _floats(x: np.ndarray) -> np.ndarray:
     """An array of floats: float32 stays, integers become float64."""
     x = np.asarray(x)
-    return x.astype(np.result_type(x.dtype, np.float32), copy=False)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
 def _result(value: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -118,18 +119,38 @@ class Gradient(NamedTuple):
     log_noise: np.ndarray
 
 
-def _array(name, given, shape):
-    """The argument as a float64 array of `shape`, in C order; a word in it fits any size."""
-    array = np.asarray(given, np.float64, order="C")
+def _refuse(*arguments):
+    """Raise ValueError for the first argument without its declared shape; a word fits any size."""
     sizes = {}
-    wanted = tuple(
-        sizes.setdefault(size, found) if isinstance(size, str) else size
-        for size, found in zip(shape, array.shape)
-    )
-    if array.ndim != len(shape) or array.shape != wanted:
-        expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    return array[()]  # a scalar becomes a number
+    for name, array, declared in arguments:
+        expected = ", ".join(str(sizes.get(size, size)) for size in declared)
+        wanted = tuple(
+            sizes.setdefault(size, found) if isinstance(size, str) else size
+            for size, found in zip(declared, array.shape)
+        )
+        if array.ndim != len(declared) or array.shape != wanted:
+            expected += "," * (len(declared) == 1)
+            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})") from None
+
+
+def _arguments(X, y, log_length, log_noise):
+    """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
+    X = np.asarray(X, np.float64, order="C")
+    y = np.asarray(y, np.float64, order="C")
+    log_length = np.asarray(log_length, np.float64)[()]  # an array without axes becomes a number
+    log_noise = np.asarray(log_noise, np.float64)[()]  # an array without axes becomes a number
+    try:
+        n, d = X.shape
+        if y.shape != (n,) or log_length.shape != () or log_noise.shape != ():
+            raise ValueError
+    except ValueError:
+        _refuse(
+            ("X", X, ("n", "d")),
+            ("y", y, ("n",)),
+            ("log_length", log_length, ()),
+            ("log_noise", log_noise, ()),
+        )
+    return X, y, log_length, log_noise
 
 
 @np.errstate(all="ignore")
@@ -138,30 +159,26 @@ def value(X, y, log_length, log_noise):
 
     X: (n, d), y: (n,), log_length: (), log_noise: ()
     """
-    X = _array("X", X, ("n", "d"))
+    X, y, log_length, log_noise = _arguments(X, y, log_length, log_noise)
     n = X.shape[0]
-    y = _array("y", y, (n,))
-    log_length = _array("log_length", log_length, ())
-    log_noise = _array("log_noise", log_noise, ())
 
     v1 = X[:, None]                               # (1)
     v2 = X[None]                                  # (2)
     v3 = v1 - v2                                  # (3)
-    v4 = v3*v3                                    # (4)
-    D = np.sum(v4, axis=2)                        # (5)
-    v6 = -D                                       # (6)
+    D = np.vecdot(v3, v3)                         # (4); (5)
+    v6 = np.negative(D, out=D)                    # (6)
     v7 = -2*log_length                            # (7)
     v8 = np.exp(v7)                               # (8)
-    v9 = v8*v6                                    # (9)
-    v10 = v9/2                                    # (10)
-    v11 = np.exp(v10)                             # (11)
+    v9 = np.multiply(v8, v6, out=v6)              # (9)
+    v10 = np.divide(v9, 2.0, out=v9)              # (10)
+    v11 = np.exp(v10, out=v10)                    # (11)
     v12 = 2*log_noise                             # (12)
     v13 = np.exp(v12)                             # (13)
     v14 = np.eye(n)                               # (14)
-    v15 = v13*v14                                 # (15)
-    K = v11 + v15                                 # (16)
+    v15 = np.multiply(v13, v14, out=v14)          # (15)
+    K = np.add(v11, v15, out=v11)                 # (16)
     v17 = solve(K, y)                             # (17)
-    v18 = y @ v17                                 # (18)
+    v18 = y.dot(v17)                              # (18)
     v19 = v18/2                                   # (19)
     v20 = logdet(K)                               # (20)
     v21 = v20/2                                   # (21)
@@ -178,31 +195,27 @@ def gradient(X, y, log_length, log_noise):
 
     X: (n, d), y: (n,), log_length: (), log_noise: ()
     """
-    X = _array("X", X, ("n", "d"))
+    X, y, log_length, log_noise = _arguments(X, y, log_length, log_noise)
     n = X.shape[0]
-    y = _array("y", y, (n,))
-    log_length = _array("log_length", log_length, ())
-    log_noise = _array("log_noise", log_noise, ())
 
     # forward sweep
     v1 = X[:, None]                               # (1)
     v2 = X[None]                                  # (2)
     v3 = v1 - v2                                  # (3)
-    v4 = v3*v3                                    # (4)
-    D = np.sum(v4, axis=2)                        # (5)
-    v6 = -D                                       # (6)
+    D = np.vecdot(v3, v3)                         # (4); (5)
+    v6 = np.negative(D, out=D)                    # (6)
     v7 = -2*log_length                            # (7)
     v8 = np.exp(v7)                               # (8)
     v9 = v8*v6                                    # (9)
-    v10 = v9/2                                    # (10)
-    v11 = np.exp(v10)                             # (11)
+    v10 = np.divide(v9, 2.0, out=v9)              # (10)
+    v11 = np.exp(v10, out=v10)                    # (11)
     v12 = 2*log_noise                             # (12)
     v13 = np.exp(v12)                             # (13)
     v14 = np.eye(n)                               # (14)
     v15 = v13*v14                                 # (15)
-    K = v11 + v15                                 # (16)
+    K = np.add(v11, v15, out=v15)                 # (16)
     v17 = solve(K, y)                             # (17)
-    v18 = y @ v17                                 # (18)
+    v18 = y.dot(v17)                              # (18)
     v19 = v18/2                                   # (19)
     v20 = logdet(K)                               # (20)
     v21 = v20/2                                   # (21)
@@ -215,12 +228,12 @@ def gradient(X, y, log_length, log_noise):
     K_bar = 0.5*inv(K).T                          # (20') from v20 = logdet(K)
     v17_bar = 0.5*y                               # (18') from v18 = dot(y, v17)
     K_bar -= np.outer(solve(K.T, v17_bar), v17)   # (17') from v17 = solve(K, y)
-    v13_bar = np.sum(K_bar*v14)                   # (15') from v15 = v13*v14
+    v13_bar = (K_bar*v14).sum()                   # (15') from v15 = v13*v14
     v12_bar = v13_bar*v13                         # (13') from v13 = exp(v12)
     log_noise_bar = 2*v12_bar                     # (12') from v12 = 2*log_noise
-    v10_bar = K_bar*v11                           # (11') from v11 = exp(v10)
-    v9_bar = 0.5*v10_bar                          # (10') from v10 = v9/2
-    v8_bar = np.sum(v9_bar*v6)                    # (9') from v9 = v8*v6
+    v10_bar = np.multiply(K_bar, v11, out=K_bar)  # (11') from v11 = exp(v10)
+    v9_bar = np.multiply(0.5, v10_bar, out=v10_bar)  # (10') from v10 = v9/2
+    v8_bar = (v9_bar*v6).sum()                    # (9') from v9 = v8*v6
     v7_bar = v8_bar*v8                            # (8') from v8 = exp(v7)
     log_length_bar = -2*v7_bar                    # (7') from v7 = -2*log_length
 

@@ -39,10 +39,12 @@ extern double hypot(double, double) __attribute__((simd("notinbranch"), const));
 
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
-/* Sine and cosine of one argument. `sd_fast` is a constant in every call: 1 in the batch loop, where the compiler can use
-   fused multiply-add. */
+/* Functions that are faster than those of libm over a limited range. `sd_fast` is a constant in every call: 1 in the
+   batch loop, where the compiler can use fused multiply-add. A point whose reach, a sum of the squares of what they are
+   given, is beyond SD_REACH is then done again with libm. */
 #if defined(SYMDIFF_SIMD) && defined(__FMA__)
 #define SD_FAST 1
+#define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
 /* sin(x) and cos(x) together, without branches or casts to integer, for vectorised loops on machines
    with fused multiply-add. Valid for |x| <= SD_SINCOS_LIMIT; beyond, and for NaN and infinities, the
    results are meaningless (but defined): the caller recomputes those elements with libm.
@@ -85,8 +87,10 @@ static inline void sd_sincos(double x, double *sine, double *cosine)
     *sine = a.value;
     *cosine = b.value;
 }
+#define SD_ANGLES (SD_REACH / (SD_SINCOS_LIMIT * SD_SINCOS_LIMIT)) /* what the square of an angle counts */
 #else
 #define SD_FAST 0
+#define SD_REACH 0.0
 #endif
 SD_INLINE void sd_pair(const int sd_fast, double x, double *sine, double *cosine)
 {
@@ -155,10 +159,12 @@ SD_INLINE double sd_value_body(const int sd_fast, const double M, const double e
     const double v41 = atan2(v35, v40);                  /* (41) */
     const double nu = 2.0*v41;                           /* (42) */
     *value_out = nu;
-    /* not 0 where an angle is too large for the fast sine and cosine: the point is then done again with libm */
-#if SD_FAST
-    return (fabs(E0) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) + (fabs(E1) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) +
-        (fabs(E2) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) + (fabs(v33) <= SD_SINCOS_LIMIT ? 0.0 : 1.0);
+#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+    double sd_angles = E0*E0;
+    sd_angles += E1*E1;
+    sd_angles += E2*E2;
+    sd_angles += v33*v33;
+    return sd_angles*SD_ANGLES;
 #else
     return 0.0;
 #endif
@@ -170,16 +176,16 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
         const double *restrict sd_in_0 = in[0] + b * in_step[0];
         const double *restrict sd_in_1 = in[1] + b * in_step[1];
         double *restrict sd_out_0 = out[0] + b * SD_BLOCK;
-        double outside[SD_BLOCK];
+        double reach[SD_BLOCK];
         int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            outside[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
+            reach[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
-            any |= outside[i] != 0.0;
-        if (any)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, with libm */
             for (int i = 0; i < SD_BLOCK; ++i)
-                if (outside[i] != 0.0)
+                if (!(reach[i] <= SD_REACH))
                     (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
     }
 }
@@ -226,17 +232,28 @@ int kepler_value_arrays(size_t n, const double *const *in, const ptrdiff_t *in_s
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_value_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
@@ -380,11 +397,13 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     *value_out = nu;
     *d_M = M_bar;
     *d_e = e_bar;
-    /* not 0 where an angle is too large for the fast sine and cosine: the point is then done again with libm */
-#if SD_FAST
-    return (fabs(M) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) + (fabs(E0) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) +
-        (fabs(E1) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) + (fabs(E2) <= SD_SINCOS_LIMIT ? 0.0 : 1.0) +
-        (fabs(v33) <= SD_SINCOS_LIMIT ? 0.0 : 1.0);
+#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+    double sd_angles = M*M;
+    sd_angles += E0*E0;
+    sd_angles += E1*E1;
+    sd_angles += E2*E2;
+    sd_angles += v33*v33;
+    return sd_angles*SD_ANGLES;
 #else
     return 0.0;
 #endif
@@ -398,17 +417,17 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
         double *restrict sd_out_0 = out[0] + b * SD_BLOCK;
         double *restrict sd_out_1 = out[1] + b * SD_BLOCK;
         double *restrict sd_out_2 = out[2] + b * SD_BLOCK;
-        double outside[SD_BLOCK];
+        double reach[SD_BLOCK];
         int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            outside[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i],
+            reach[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i],
                 &sd_out_2[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
-            any |= outside[i] != 0.0;
-        if (any)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, with libm */
             for (int i = 0; i < SD_BLOCK; ++i)
-                if (outside[i] != 0.0)
+                if (!(reach[i] <= SD_REACH))
                     (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i],
                         &sd_out_2[i]);
     }
@@ -456,17 +475,28 @@ int kepler_gradient_arrays(size_t n, const double *const *in, const ptrdiff_t *i
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_gradient_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }

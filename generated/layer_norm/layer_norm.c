@@ -198,6 +198,8 @@ int layer_norm_gradient_packed(const size_t *sizes, const double *const *in, dou
     double *const m_bar = workspace + 6*d*n + 2*n; /* n x 1 matrix */
     (void)gemm;
 
+    const double v12_bar = 1.0/((double)d*(double)n); /* (13') v12_bar = 1/(d*n), from J = mean(v12) */
+    const double v11_bar_factor = 2.0*v12_bar;
     /* (1) m = mean(X, axis=1, keepdims=True) */
     for (size_t i = 0; i < n; ++i)
         m_sum[i] = sd_sum(d, X + i*d);
@@ -222,8 +224,6 @@ int layer_norm_gradient_packed(const size_t *sizes, const double *const *in, dou
         const double v7 = v + 1e-05;                 /* (7) v7 = v + 1e-05 */
         v8[i] = sqrt(v7);                            /* (8) v8 = sqrt(v7) */
     }
-    const double v12_bar = 1.0/((double)d*(double)n); /* (13') v12_bar = 1/(d*n), from J = mean(v12) */
-    const double v11_bar_factor = 2.0*v12_bar;
     double J_sum;
     {
         double J_sum_sums[64] = {0.0};
@@ -248,7 +248,6 @@ int layer_norm_gradient_packed(const size_t *sizes, const double *const *in, dou
         }
         J_sum = sd_lanes(64, J_sum_sums);
     }
-    const double J = J_sum/((double)d*(double)n);
     /* (10'b) b_bar = sum(v11_bar, axis=0), from Y = v9 + b */
     for (size_t i = 0; i < d; ++i)
         b_bar[i] = 0.0;
@@ -312,6 +311,7 @@ int layer_norm_gradient_packed(const size_t *sizes, const double *const *in, dou
             X_bar[i*d + j] += m_bar[i]/(double)d;
         }
     }
+    const double J = J_sum/((double)d*(double)n);
     out[0][0] = J;
     return 0;
 }

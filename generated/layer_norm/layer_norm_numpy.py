@@ -23,6 +23,7 @@ derivative by g: vector of length d
 derivative by b: vector of length d
 Operations: 10*d*n + 2*n forward, 15*d*n + 5*n + 3 reverse.
 Steps left out of the code: (5) v5 = v2.
+In the code out= writes over an array that is not needed any more.
 """
 
 from typing import NamedTuple
@@ -38,18 +39,33 @@ class Gradient(NamedTuple):
     b: np.ndarray
 
 
-def _array(name, given, shape):
-    """The argument as a float64 array of `shape`, in C order; a word in it fits any size."""
-    array = np.asarray(given, np.float64, order="C")
+def _refuse(*arguments):
+    """Raise ValueError for the first argument without its declared shape; a word fits any size."""
     sizes = {}
-    wanted = tuple(
-        sizes.setdefault(size, found) if isinstance(size, str) else size
-        for size, found in zip(shape, array.shape)
-    )
-    if array.ndim != len(shape) or array.shape != wanted:
-        expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    return array[()]  # a scalar becomes a number
+    for name, array, declared in arguments:
+        expected = ", ".join(str(sizes.get(size, size)) for size in declared)
+        wanted = tuple(
+            sizes.setdefault(size, found) if isinstance(size, str) else size
+            for size, found in zip(declared, array.shape)
+        )
+        if array.ndim != len(declared) or array.shape != wanted:
+            expected += "," * (len(declared) == 1)
+            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})") from None
+
+
+def _arguments(X, g, b, T):
+    """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
+    X = np.asarray(X, np.float64, order="C")
+    g = np.asarray(g, np.float64, order="C")
+    b = np.asarray(b, np.float64, order="C")
+    T = np.asarray(T, np.float64, order="C")
+    try:
+        n, d = X.shape
+        if g.shape != (d,) or b.shape != (d,) or T.shape != (n, d):
+            raise ValueError
+    except ValueError:
+        _refuse(("X", X, ("n", "d")), ("g", g, ("d",)), ("b", b, ("d",)), ("T", T, ("n", "d")))
+    return X, g, b, T
 
 
 @np.errstate(all="ignore")
@@ -58,24 +74,20 @@ def value(X, g, b, T):
 
     X: (n, d), g: (d,), b: (d,), T: (n, d)
     """
-    X = _array("X", X, ("n", "d"))
+    X, g, b, T = _arguments(X, g, b, T)
     n, d = X.shape
-    g = _array("g", g, (d,))
-    b = _array("b", b, (d,))
-    T = _array("T", T, (n, d))
 
-    m = np.sum(X, axis=1, keepdims=True)/d        # (1)
+    m = X.sum(axis=1, keepdims=True)/d            # (1)
     v2 = X - m                                    # (2)
     v3 = v2*v2                                    # (3)
-    v = np.sum(v3, axis=1, keepdims=True)/d       # (4)
-    v6 = g*v2                                     # (6)
-    v7 = v + 1e-05                                # (7)
-    v8 = np.sqrt(v7)                              # (8)
-    v9 = v6/v8                                    # (9)
-    Y = v9 + b                                    # (10)
-    v11 = Y - T                                   # (11)
-    v12 = v11*v11                                 # (12)
-    J = np.sum(v12)/(d*n)                         # (13)
+    v = v3.sum(axis=1, keepdims=True)/d           # (4)
+    v6 = np.multiply(g, v2, out=v2)               # (6)
+    v7 = np.add(v, 1e-05, out=v)                  # (7)
+    v8 = np.sqrt(v7, out=v7)                      # (8)
+    v9 = np.divide(v6, v8, out=v6)                # (9)
+    Y = np.add(v9, b, out=v9)                     # (10)
+    v11 = np.subtract(Y, T, out=Y)                # (11)
+    J = np.vdot(v11, v11)/(n*d)                   # (12); (13)
     return J
 
 
@@ -85,39 +97,38 @@ def gradient(X, g, b, T):
 
     X: (n, d), g: (d,), b: (d,), T: (n, d)
     """
-    X = _array("X", X, ("n", "d"))
+    X, g, b, T = _arguments(X, g, b, T)
     n, d = X.shape
-    g = _array("g", g, (d,))
-    b = _array("b", b, (d,))
-    T = _array("T", T, (n, d))
 
     # forward sweep
-    m = np.sum(X, axis=1, keepdims=True)/d        # (1)
+    m = X.sum(axis=1, keepdims=True)/d            # (1)
     v2 = X - m                                    # (2)
     v3 = v2*v2                                    # (3)
-    v = np.sum(v3, axis=1, keepdims=True)/d       # (4)
+    v = v3.sum(axis=1, keepdims=True)/d           # (4)
     v6 = g*v2                                     # (6)
-    v7 = v + 1e-05                                # (7)
-    v8 = np.sqrt(v7)                              # (8)
-    v9 = v6/v8                                    # (9)
+    v7 = np.add(v, 1e-05, out=v)                  # (7)
+    v8 = np.sqrt(v7, out=v7)                      # (8)
+    v9 = np.divide(v6, v8, out=v6)                # (9)
     Y = v9 + b                                    # (10)
-    v11 = Y - T                                   # (11)
-    v12 = v11*v11                                 # (12)
-    J = np.sum(v12)/(d*n)                         # (13)
+    v11 = np.subtract(Y, T, out=Y)                # (11)
+    J = np.vdot(v11, v11)/(n*d)                   # (12); (13)
 
     # reverse sweep: an adjoint X_bar is the derivative of the value by X, and has its shape
     v12_bar = 1/np.float64(d*n)                   # (13') from J = mean(v12)
-    v11_bar = 2*v12_bar*v11                       # (12') from v12 = v11**2
-    b_bar = np.sum(v11_bar, axis=0)               # (10'b) from Y = v9 + b
+    v11_bar = np.multiply(2*v12_bar, v11, out=v11)  # (12') from v12 = v11**2
+    b_bar = v11_bar.sum(axis=0)                   # (10'b) from Y = v9 + b
     v6_bar = v11_bar/v8                           # (9'a) from v9 = v6/v8
-    v8_bar = np.sum(-v11_bar*(v9/v8), axis=1, keepdims=True)  # (9'b) from v9 = v6/v8
-    v7_bar = v8_bar*(0.5/v8)                      # (8') from v8 = sqrt(v7)
-    g_bar = np.sum(v6_bar*v2, axis=0)             # (6'a) from v6 = g*v2
-    v2_bar = v6_bar*g                             # (6'b) from v6 = g*v2
-    v3_bar = v7_bar/d                             # (4') from v = mean(v3, axis=1, keepdims=True)
-    v2_bar += 2*v3_bar*v2                         # (3') from v3 = v2**2
+    v8_bar = (-v11_bar*(v9/v8)).sum(axis=1, keepdims=True)  # (9'b) from v9 = v6/v8
+    v7_bar = np.divide(0.5, v8, out=v8)           # (8')
+    v7_bar *= v8_bar                              # (8') from v8 = sqrt(v7)
+    g_bar = (v6_bar*v2).sum(axis=0)               # (6'a) from v6 = g*v2
+    v2_bar = np.multiply(v6_bar, g, out=v6_bar)   # (6'b) from v6 = g*v2
+    # (4') from v = mean(v3, axis=1, keepdims=True)
+    v3_bar = np.divide(v7_bar, np.float64(d), out=v7_bar)
+    v2 *= 2*v3_bar                                # (3')
+    v2_bar += v2                                  # (3') from v3 = v2**2
     X_bar = v2_bar.copy()                         # (2'a) from v2 = X - m
-    m_bar = np.sum(-v2_bar, axis=1, keepdims=True)  # (2'b) from v2 = X - m
+    m_bar = (-v2_bar).sum(axis=1, keepdims=True)  # (2'b) from v2 = X - m
     X_bar += m_bar/d                              # (1') from m = mean(X, axis=1, keepdims=True)
 
     return J, Gradient(X_bar, g_bar, b_bar)

@@ -41,9 +41,9 @@ def _like(value: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1/(1 + exp(-x)), written as exp(x)/(1 + exp(x)) for x < 0 so that the left tail is exact."""
-    e = np.exp(-np.abs(x))
-    return _like(np.where(x >= 0, 1.0, e) / (1.0 + e), x)
+    """exp(x)/(1 + exp(x)): the left tail is exact. 1e38 stands for all larger exponentials, whose result is 1."""
+    e: np.ndarray = np.minimum(np.exp(x), 1e38)
+    return e / (1.0 + e)
 
 
 def softplus(x: np.ndarray) -> np.ndarray:

@@ -46,10 +46,62 @@ static inline double sd_maximum(double a, double b)
     return ((a >= b) | (a != a)) ? a : b;
 }
 
+/* Functions that are faster than those of libm over a limited range. `sd_fast` is a constant in every call: 1 in the
+   batch loop, where the compiler can use fused multiply-add. A point whose reach, a sum of the squares of what they are
+   given, is beyond SD_REACH is then done again with libm. */
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#define SD_FAST 1
+#define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
+/* exp(x) without branches or tables, for vectorised loops on machines with fused multiply-add. Right for |x| <= 1400,
+   overflow and denormal results among them; beyond, and for NaN and infinities, the result is meaningless (but
+   defined): the caller recomputes those elements with libm.
+
+   x = k log 2 + r with |r| <= log(2)/2, log 2 in two parts, each rounded down; the first step is exact, as that of the
+   sine is. With c = r - r^2 p(r^2), where x coth(x/2) = 2 + x^2 p(x^2), exp(r) = 1 + r + r c/(2 - c): half the
+   operations of a polynomial in r, and a division beside them. Adding 1.5*2^52 + 2046 rounds x/log 2 to k and leaves
+   k + 2046 in the last bits of the sum; 2^k is applied as two factors, because alone it may be beyond the range of a
+   double. Minimax polynomial of our own, see tests/ops/make_coefficients.py. Measured error: 0.98 ulp in 32 million samples. */
+static inline double sd_fast_exp(double x)
+{
+    union { double value; unsigned long long bits; } shifted, a, b;
+    shifted.value = __builtin_fma(x, 1.4426950408889634, 6755399441057790.0);
+    const double k = shifted.value - 6755399441057790.0;
+    const double r = __builtin_fma(k, -2.3190468138462996e-17, __builtin_fma(k, -0.6931471805599453, x));
+    const double z = r * r;
+    double p = __builtin_fma(z, 4.1358442314318026e-08, -1.653383149017203e-06);
+    p = __builtin_fma(z, p, 6.613756244647803e-05);
+    p = __builtin_fma(z, p, -0.0027777777776675236);
+    p = __builtin_fma(z, p, 0.16666666666666552);
+    const double c = __builtin_fma(-z, p, r);
+    const double e = 1.0 + (r + r * c / (2.0 - c));
+    a.bits = (shifted.bits & 0xffffu) >> 1;
+    b.bits = (shifted.bits - a.bits) << 52;
+    a.bits <<= 52;
+    return e * a.value * b.value;
+}
+#else
+#define SD_FAST 0
+#define SD_REACH 0.0
+#endif
+#define SD_EXP(x) sd_exp(sd_fast, x, &sd_reach)
+SD_INLINE double sd_exp(const int sd_fast, double x, double *reach)
+{
+#if SD_FAST
+    if (sd_fast) {
+        *reach += x * x;
+        return sd_fast_exp(x);
+    }
+#endif
+    (void)sd_fast;
+    (void)reach;
+    return exp(x);
+}
+
 /* ---- value ---- */
 
-SD_INLINE void sd_value_body(const double x, const double y, double *value_out)
+SD_INLINE double sd_value_body(const int sd_fast, const double x, const double y, double *value_out)
 {
+    double sd_reach = 0.0;
     const double v1 = x - 0.3;                           /* (1) */
     const double v2 = v1*v1;                             /* (2) */
     const double v3 = y - 0.7;                           /* (3) */
@@ -114,31 +166,36 @@ SD_INLINE void sd_value_body(const double x, const double y, double *value_out)
     const double v62 = sd_maximum(v60, v61);             /* (62) */
     const double m = sd_maximum(v59, v62);               /* (63) */
     const double v64 = q1 - m;                           /* (64) */
-    const double v65 = exp(v64);                         /* (65) */
+    const double v65 = SD_EXP(v64);                      /* (65) */
     const double v66 = q2 - m;                           /* (66) */
-    const double v67 = exp(v66);                         /* (67) */
+    const double v67 = SD_EXP(v66);                      /* (67) */
     const double v68 = v65 + v67;                        /* (68) */
     const double v69 = q3 - m;                           /* (69) */
-    const double v70 = exp(v69);                         /* (70) */
+    const double v70 = SD_EXP(v69);                      /* (70) */
     const double v71 = v68 + v70;                        /* (71) */
     const double v72 = q4 - m;                           /* (72) */
-    const double v73 = exp(v72);                         /* (73) */
+    const double v73 = SD_EXP(v72);                      /* (73) */
     const double v74 = v71 + v73;                        /* (74) */
     const double v75 = q5 - m;                           /* (75) */
-    const double v76 = exp(v75);                         /* (76) */
+    const double v76 = SD_EXP(v75);                      /* (76) */
     const double v77 = v74 + v76;                        /* (77) */
     const double v78 = q6 - m;                           /* (78) */
-    const double v79 = exp(v78);                         /* (79) */
+    const double v79 = SD_EXP(v78);                      /* (79) */
     const double v80 = v77 + v79;                        /* (80) */
     const double v81 = q7 - m;                           /* (81) */
-    const double v82 = exp(v81);                         /* (82) */
+    const double v82 = SD_EXP(v81);                      /* (82) */
     const double v83 = v80 + v82;                        /* (83) */
     const double v84 = q8 - m;                           /* (84) */
-    const double v85 = exp(v84);                         /* (85) */
+    const double v85 = SD_EXP(v84);                      /* (85) */
     const double v86 = v83 + v85;                        /* (86) */
     const double v87 = log(v86);                         /* (87) */
     const double L = m + v87;                            /* (88) */
     *value_out = L;
+#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+    return sd_reach;
+#else
+    return 0.0;
+#endif
 }
 
 SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_t *in_step, double *const *out)
@@ -147,15 +204,23 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
         const double *restrict sd_in_0 = in[0] + b * in_step[0];
         const double *restrict sd_in_1 = in[1] + b * in_step[1];
         double *restrict sd_out_0 = out[0] + b * SD_BLOCK;
+        double reach[SD_BLOCK];
+        int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            sd_value_body(sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
+            reach[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
+        for (int i = 0; i < SD_BLOCK; ++i)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, with libm */
+            for (int i = 0; i < SD_BLOCK; ++i)
+                if (!(reach[i] <= SD_REACH))
+                    (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
     }
 }
 
 int logsumexp_quadratics_value_packed(const double *in, double *out)
 {
-    sd_value_body(in[0], in[1], &out[0]);
+    (void)sd_value_body(0, in[0], in[1], &out[0]);
     return 0;
 }
 
@@ -195,24 +260,35 @@ int logsumexp_quadratics_value_arrays(size_t n, const double *const *in, const p
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_value_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
 
 int logsumexp_quadratics_value(double x, double y, double *value_out)
 {
-    sd_value_body(x, y, value_out);
+    (void)sd_value_body(0, x, y, value_out);
     return 0;
 }
 
@@ -228,8 +304,10 @@ int logsumexp_quadratics_value_batch(size_t n, const double *x, ptrdiff_t x_stri
 
 /* ---- gradient ---- */
 
-SD_INLINE void sd_gradient_body(const double x, const double y, double *value_out, double *d_x, double *d_y)
+SD_INLINE double sd_gradient_body(const int sd_fast, const double x, const double y, double *value_out, double *d_x,
+    double *d_y)
 {
+    double sd_reach = 0.0;
     const double v1 = x - 0.3;                           /* (1) */
     const double v2 = v1*v1;                             /* (2) */
     const double v3 = y - 0.7;                           /* (3) */
@@ -294,27 +372,27 @@ SD_INLINE void sd_gradient_body(const double x, const double y, double *value_ou
     const double v62 = sd_maximum(v60, v61);             /* (62) */
     const double m = sd_maximum(v59, v62);               /* (63) */
     const double v64 = q1 - m;                           /* (64) */
-    const double v65 = exp(v64);                         /* (65) */
+    const double v65 = SD_EXP(v64);                      /* (65) */
     const double v66 = q2 - m;                           /* (66) */
-    const double v67 = exp(v66);                         /* (67) */
+    const double v67 = SD_EXP(v66);                      /* (67) */
     const double v68 = v65 + v67;                        /* (68) */
     const double v69 = q3 - m;                           /* (69) */
-    const double v70 = exp(v69);                         /* (70) */
+    const double v70 = SD_EXP(v69);                      /* (70) */
     const double v71 = v68 + v70;                        /* (71) */
     const double v72 = q4 - m;                           /* (72) */
-    const double v73 = exp(v72);                         /* (73) */
+    const double v73 = SD_EXP(v72);                      /* (73) */
     const double v74 = v71 + v73;                        /* (74) */
     const double v75 = q5 - m;                           /* (75) */
-    const double v76 = exp(v75);                         /* (76) */
+    const double v76 = SD_EXP(v75);                      /* (76) */
     const double v77 = v74 + v76;                        /* (77) */
     const double v78 = q6 - m;                           /* (78) */
-    const double v79 = exp(v78);                         /* (79) */
+    const double v79 = SD_EXP(v78);                      /* (79) */
     const double v80 = v77 + v79;                        /* (80) */
     const double v81 = q7 - m;                           /* (81) */
-    const double v82 = exp(v81);                         /* (82) */
+    const double v82 = SD_EXP(v81);                      /* (82) */
     const double v83 = v80 + v82;                        /* (83) */
     const double v84 = q8 - m;                           /* (84) */
-    const double v85 = exp(v84);                         /* (85) */
+    const double v85 = SD_EXP(v84);                      /* (85) */
     const double v86 = v83 + v85;                        /* (86) */
     const double v87 = log(v86);                         /* (87) */
     const double L = m + v87;                            /* (88) */
@@ -375,24 +453,21 @@ SD_INLINE void sd_gradient_body(const double x, const double y, double *value_ou
     const double v55_bar = q8_bar;                       /* (56') from q8 = v55 + 0.5 */
     const double v51_bar = v55_bar;                      /* (55'a) from v55 = v51 + v54 */
     const double v54_bar = v55_bar;                      /* (55'b) from v55 = v51 + v54 */
-    const double v53_bar = v54_bar*1.4;                  /* (54') from v54 = 1.4*v53 */
-    const double v52_bar = v53_bar*(2.0*v52);            /* (53') from v53 = v52**2 */
+    const double v52_bar = v54_bar*(2.8*v52);            /* (53') from v53 = v52**2 */
     double y_bar = v52_bar;                              /* (52') from v52 = y + 0.4 */
     const double v50_bar = v51_bar*(2.0*v50);            /* (51') from v51 = v50**2 */
     double x_bar = v50_bar;                              /* (50') from v50 = x + 0.2 */
     const double v48_bar = q7_bar;                       /* (49') from q7 = v48 - 0.2 */
     const double v44_bar = v48_bar;                      /* (48'a) from v48 = v44 + v47 */
     const double v47_bar = v48_bar;                      /* (48'b) from v48 = v44 + v47 */
-    const double v46_bar = v47_bar*0.7;                  /* (47') from v47 = 0.7*v46 */
-    const double v45_bar = v46_bar*(2.0*v45);            /* (46') from v46 = v45**2 */
+    const double v45_bar = v47_bar*(1.4*v45);            /* (46') from v46 = v45**2 */
     y_bar += v45_bar;                                    /* (45') from v45 = y - 0.5 */
     const double v43_bar = v44_bar*(2.0*v43);            /* (44') from v44 = v43**2 */
     x_bar += v43_bar;                                    /* (43') from v43 = x - 0.6 */
     const double v41_bar = q6_bar;                       /* (42') from q6 = v41 + 0.1 */
     const double v37_bar = v41_bar;                      /* (41'a) from v41 = v37 + v40 */
     const double v40_bar = v41_bar;                      /* (41'b) from v41 = v37 + v40 */
-    const double v39_bar = v40_bar*1.2;                  /* (40') from v40 = 1.2*v39 */
-    const double v38_bar = v39_bar*(2.0*v38);            /* (39') from v39 = v38**2 */
+    const double v38_bar = v40_bar*(2.4*v38);            /* (39') from v39 = v38**2 */
     y_bar += v38_bar;                                    /* (38') from v38 = y - 0.2 */
     const double v36_bar = v37_bar*(2.0*v36);            /* (37') from v37 = v36**2 */
     x_bar += v36_bar;                                    /* (36') from v36 = x + 1.1 */
@@ -407,38 +482,39 @@ SD_INLINE void sd_gradient_body(const double x, const double y, double *value_ou
     const double v27_bar = q4_bar;                       /* (28') from q4 = v27 + 0.3 */
     const double v23_bar = v27_bar;                      /* (27'a) from v27 = v23 + v26 */
     const double v26_bar = v27_bar;                      /* (27'b) from v27 = v23 + v26 */
-    const double v25_bar = v26_bar*0.8;                  /* (26') from v26 = 0.8*v25 */
-    const double v24_bar = v25_bar*(2.0*v24);            /* (25') from v25 = v24**2 */
+    const double v24_bar = v26_bar*(1.6*v24);            /* (25') from v25 = v24**2 */
     y_bar += v24_bar;                                    /* (24') from v24 = y + 0.9 */
     const double v22_bar = v23_bar*(2.0*v22);            /* (23') from v23 = v22**2 */
     x_bar += v22_bar;                                    /* (22') from v22 = x + 0.7 */
     const double v20_bar = q3_bar;                       /* (21') from q3 = v20 + 0.4 */
     const double v16_bar = v20_bar;                      /* (20'a) from v20 = v16 + v19 */
     const double v19_bar = v20_bar;                      /* (20'b) from v20 = v16 + v19 */
-    const double v18_bar = v19_bar*1.3;                  /* (19') from v19 = 1.3*v18 */
-    const double v17_bar = v18_bar*(2.0*v17);            /* (18') from v18 = v17**2 */
+    const double v17_bar = v19_bar*(2.6*v17);            /* (18') from v18 = v17**2 */
     y_bar += v17_bar;                                    /* (17') from v17 = y + 0.6 */
     const double v15_bar = v16_bar*(2.0*v15);            /* (16') from v16 = v15**2 */
     x_bar += v15_bar;                                    /* (15') from v15 = x - 0.8 */
     const double v13_bar = q2_bar;                       /* (14') from q2 = v13 - 0.1 */
     const double v9_bar = v13_bar;                       /* (13'a) from v13 = v9 + v12 */
     const double v12_bar = v13_bar;                      /* (13'b) from v13 = v9 + v12 */
-    const double v11_bar = v12_bar*0.9;                  /* (12') from v12 = 0.9*v11 */
-    const double v10_bar = v11_bar*(2.0*v10);            /* (11') from v11 = v10**2 */
+    const double v10_bar = v12_bar*(1.8*v10);            /* (11') from v11 = v10**2 */
     y_bar += v10_bar;                                    /* (10') from v10 = y - 0.4 */
     const double v8_bar = v9_bar*(2.0*v8);               /* (9') from v9 = v8**2 */
     x_bar += v8_bar;                                     /* (8') from v8 = x + 0.5 */
     const double v6_bar = q1_bar;                        /* (7') from q1 = v6 + 0.2 */
     const double v2_bar = v6_bar;                        /* (6'a) from v6 = v2 + v5 */
     const double v5_bar = v6_bar;                        /* (6'b) from v6 = v2 + v5 */
-    const double v4_bar = v5_bar*1.1;                    /* (5') from v5 = 1.1*v4 */
-    const double v3_bar = v4_bar*(2.0*v3);               /* (4') from v4 = v3**2 */
+    const double v3_bar = v5_bar*(2.2*v3);               /* (4') from v4 = v3**2 */
     y_bar += v3_bar;                                     /* (3') from v3 = y - 0.7 */
     const double v1_bar = v2_bar*(2.0*v1);               /* (2') from v2 = v1**2 */
     x_bar += v1_bar;                                     /* (1') from v1 = x - 0.3 */
     *value_out = L;
     *d_x = x_bar;
     *d_y = y_bar;
+#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+    return sd_reach;
+#else
+    return 0.0;
+#endif
 }
 
 SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const size_t *in_step, double *const *out)
@@ -449,15 +525,25 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
         double *restrict sd_out_0 = out[0] + b * SD_BLOCK;
         double *restrict sd_out_1 = out[1] + b * SD_BLOCK;
         double *restrict sd_out_2 = out[2] + b * SD_BLOCK;
+        double reach[SD_BLOCK];
+        int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            sd_gradient_body(sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i], &sd_out_2[i]);
+            reach[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i],
+                &sd_out_2[i]);
+        for (int i = 0; i < SD_BLOCK; ++i)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, with libm */
+            for (int i = 0; i < SD_BLOCK; ++i)
+                if (!(reach[i] <= SD_REACH))
+                    (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i],
+                        &sd_out_2[i]);
     }
 }
 
 int logsumexp_quadratics_gradient_packed(const double *in, double *out)
 {
-    sd_gradient_body(in[0], in[1], &out[0], &out[1], &out[2]);
+    (void)sd_gradient_body(0, in[0], in[1], &out[0], &out[1], &out[2]);
     return 0;
 }
 
@@ -497,24 +583,35 @@ int logsumexp_quadratics_gradient_arrays(size_t n, const double *const *in, cons
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_gradient_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
 
 int logsumexp_quadratics_gradient(double x, double y, double *value_out, double *d_x, double *d_y)
 {
-    sd_gradient_body(x, y, value_out, d_x, d_y);
+    (void)sd_gradient_body(0, x, y, value_out, d_x, d_y);
     return 0;
 }
 

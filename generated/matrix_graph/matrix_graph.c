@@ -73,6 +73,19 @@ static inline void sd_gemv(int ta, size_t m, size_t k, const double *a, size_t l
 {
     size_t i = 0;
     if (!ta) {
+        for (; k < 16 && m - i >= 4; i += 4) { /* short rows, four at a time, each summed as sd_dot does */
+            const double *a0 = a + i * lda, *a1 = a0 + lda, *a2 = a1 + lda, *a3 = a2 + lda;
+            double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+            for (size_t j = 0; j < k; ++j) {
+                s0 = SD_MADD(a0[j], x[j], s0);
+                s1 = SD_MADD(a1[j], x[j], s1);
+                s2 = SD_MADD(a2[j], x[j], s2);
+                s3 = SD_MADD(a3[j], x[j], s3);
+            }
+            const double sums[4] = {s0, s1, s2, s3};
+            for (size_t r = 0; r < 4; ++r)
+                y[i + r] = add ? y[i + r] + sums[r] : sums[r];
+        }
         for (; i < m; ++i) {
             const double sum = sd_dot(k, a + i * lda, x);
             y[i] = add ? y[i] + sum : sum;
@@ -94,60 +107,34 @@ static inline void sd_gemv(int ta, size_t m, size_t k, const double *a, size_t l
     }
 }
 
-/* x where 64 numbers are left there, else a copy of those that are, with zeros behind them. */
-SD_CALLED const double *sd_block(size_t left, const double *x, double *copy)
-{
-    if (left >= 64)
-        return x;
-    for (size_t i = 0; i < 64; ++i)
-        copy[i] = i < left ? x[i] : 0.0;
-    return copy;
-}
-
-/* y = x for the first numbers of a block. */
-SD_CALLED void sd_copy(int count, const double *x, double *y)
-{
-    for (int i = 0; i < count; ++i)
-        y[i] = x[i];
-}
-
 /* ---- value ---- */
 
 size_t matrix_graph_value_packed_workspace(const size_t *sizes)
 {
     (void)sizes;
-    return 6;
+    return 0;
 }
 
 int matrix_graph_value_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
     matrix_graph_gemm gemm)
 {
-    double nothing[1]; /* a workspace of size 0 */
-    if (workspace == NULL)
-        workspace = nothing;
     const double *const W = in[0];
     const double *const x = in[1];
-    double *const z = workspace;                 /* 3 x 1 matrix */
-    double *const q = workspace + 3;             /* 3 x 1 matrix */
+    double z[3];                                 /* 3 x 1 matrix */
+    double q[8];                                 /* 3 x 1 matrix and padding */
     (void)sizes;
+    (void)workspace;
     (void)gemm;
 
     /* (1) z = W @ x */
     sd_gemv(0, 3, 3, W, 3, x, 0, z);
     {
-        for (size_t start = 0; start < 3; start += 64) {
-            const size_t left = 3 - start;
-            const int count = left < 64 ? (int)left : 64;
-            double z_rest[64];
-            const double *z_at = sd_block(left, z + start, z_rest);
-            double q_rest[64];
-            double *q_to = left < 64 ? q_rest : q + start;
-            SD_LOOP
-            for (int k = 0; k < 64; ++k)
-                q_to[k] = sd_sigmoid(z_at[k]);               /* (2) q = sigmoid(z) */
-            if (left < 64)
-                sd_copy(count, q_rest, q + start);
-        }
+        double z_at[8] = {0.0};
+        for (size_t i = 0; i < 3; ++i)
+            z_at[i] = z[i];
+        SD_LOOP
+        for (int k = 0; k < 8; ++k)
+            q[k] = sd_sigmoid(z_at[k]);                  /* (2) q = sigmoid(z) */
     }
     double f_sum = 0.0;
     for (size_t i = 0; i < 3; ++i)
@@ -173,49 +160,36 @@ int matrix_graph_value(const double *W, const double *x, double *value_out, doub
 size_t matrix_graph_gradient_packed_workspace(const size_t *sizes)
 {
     (void)sizes;
-    return 9;
+    return 0;
 }
 
 int matrix_graph_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
     matrix_graph_gemm gemm)
 {
-    double nothing[1]; /* a workspace of size 0 */
-    if (workspace == NULL)
-        workspace = nothing;
     const double *const W = in[0];
     const double *const x = in[1];
-    double *const z = workspace;                 /* 3 x 1 matrix */
-    double *const q = workspace + 3;             /* 3 x 1 matrix */
-    double *const z_bar = workspace + 6;         /* 3 x 1 matrix */
+    double z[3];                                 /* 3 x 1 matrix */
+    double q[8];                                 /* 3 x 1 matrix and padding */
+    double z_bar[8];                             /* 3 x 1 matrix and padding */
     double *const W_bar = out[1];
     double *const x_bar = out[2];
     (void)sizes;
+    (void)workspace;
     (void)gemm;
 
     /* (1) z = W @ x */
     sd_gemv(0, 3, 3, W, 3, x, 0, z);
     {
-        for (size_t start = 0; start < 3; start += 64) {
-            const size_t left = 3 - start;
-            const int count = left < 64 ? (int)left : 64;
-            double z_rest[64];
-            const double *z_at = sd_block(left, z + start, z_rest);
-            double q_rest[64];
-            double *q_to = left < 64 ? q_rest : q + start;
-            double z_bar_rest[64];
-            double *z_bar_to = left < 64 ? z_bar_rest : z_bar + start;
-            SD_LOOP
-            for (int k = 0; k < 64; ++k) {
-                const double q_i = sd_sigmoid(z_at[k]);      /* (2) q = sigmoid(z) */
-                q_to[k] = q_i;
-                const double q_bar = 2.0*q_i;                /* (3') q_bar = 2*q, from f = norm(q)**2 */
-                /* (2') z_bar = q_bar*(q*sigmoid(-z)), from q = sigmoid(z) */
-                z_bar_to[k] = q_bar*(q_i*sd_sigmoid(-z_at[k]));
-            }
-            if (left < 64)
-                sd_copy(count, q_rest, q + start);
-            if (left < 64)
-                sd_copy(count, z_bar_rest, z_bar + start);
+        double z_at[8] = {0.0};
+        for (size_t i = 0; i < 3; ++i)
+            z_at[i] = z[i];
+        SD_LOOP
+        for (int k = 0; k < 8; ++k) {
+            const double q_i = sd_sigmoid(z_at[k]);      /* (2) q = sigmoid(z) */
+            q[k] = q_i;
+            const double q_bar = 2.0*q_i;                /* (3') q_bar = 2*q, from f = norm(q)**2 */
+            /* (2') z_bar = q_bar*(q*sigmoid(-z)), from q = sigmoid(z) */
+            z_bar[k] = q_bar*(q_i*sd_sigmoid(-z_at[k]));
         }
     }
     double f_sum = 0.0;

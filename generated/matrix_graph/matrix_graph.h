@@ -34,7 +34,7 @@ typedef void (*matrix_graph_gemm)(const char *transa, const char *transb, const 
  *   x: input, 3 x 1 matrix
  *   value_out: value, number
  */
-size_t matrix_graph_value_workspace(void); /* 6 */
+size_t matrix_graph_value_workspace(void); /* 0, and 11 in local arrays; all intermediate arrays have 6 */
 int matrix_graph_value(const double *W, const double *x, double *value_out, double *workspace, matrix_graph_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */
 size_t matrix_graph_value_packed_workspace(const size_t *sizes);
@@ -48,7 +48,7 @@ int matrix_graph_value_packed(const size_t *sizes, const double *const *in, doub
  *   W_bar: gradient of the value by W, 3 x 3 matrix
  *   x_bar: gradient of the value by x, 3 x 1 matrix
  */
-size_t matrix_graph_gradient_workspace(void); /* 9 */
+size_t matrix_graph_gradient_workspace(void); /* 0, and 19 in local arrays; all intermediate arrays have 12 */
 int matrix_graph_gradient(const double *W, const double *x, double *value_out, double *W_bar, double *x_bar,
     double *workspace, matrix_graph_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */

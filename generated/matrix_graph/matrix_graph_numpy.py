@@ -16,6 +16,7 @@ value: scalar
 derivative by W: 3 x 3 matrix
 derivative by x: 3 x 1 matrix
 Operations: 24 forward, 42 reverse.
+In the code A.dot(B) is A @ B, and out= writes over an array that is not needed any more.
 """
 
 from typing import NamedTuple
@@ -23,17 +24,23 @@ from typing import NamedTuple
 import numpy as np
 
 
-def _like(value: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Give the value the float type of x; a 0-d array becomes a scalar."""
-    dtype = np.result_type(np.asarray(x).dtype, np.float32)
-    result: np.ndarray = np.asarray(value, dtype=dtype)[()]
-    return result
-
-
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1/(1 + exp(-x)), written as exp(x)/(1 + exp(x)) for x < 0 so that the left tail is exact."""
-    e = np.exp(-np.abs(x))
-    return _like(np.where(x >= 0, 1.0, e) / (1.0 + e), x)
+    """exp(x)/(1 + exp(x)): the left tail is exact. 1e38 stands for all larger exponentials, whose result is 1."""
+    e: np.ndarray = np.minimum(np.exp(x), 1e38)
+    return e / (1.0 + e)
+
+
+def sigmoid_and_slope(x: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """v = sigmoid(x), and its derivative v*sigmoid(-x) = v/(1 + exp(x)), with one exponential for both.
+
+    `out`, which may be x, is memory for the derivative. It is 0 beyond x = 709.78 (88.7 in float32), where exp(x) is
+    infinite and the derivative no normal number (below 5.6e-309).
+    """
+    e = np.exp(x, out=out)
+    v = np.minimum(e, 1e38)  # stands for all larger exponentials, whose sigmoid is 1
+    v /= 1.0 + v
+    e += 1.0
+    return v, np.divide(v, e, out=e)
 
 
 class Gradient(NamedTuple):
@@ -43,18 +50,27 @@ class Gradient(NamedTuple):
     x: np.ndarray
 
 
-def _array(name, given, shape):
-    """The argument as a float64 array of `shape`, in C order; a word in it fits any size."""
-    array = np.asarray(given, np.float64, order="C")
+def _refuse(*arguments):
+    """Raise ValueError for the first argument without its declared shape; a word fits any size."""
     sizes = {}
-    wanted = tuple(
-        sizes.setdefault(size, found) if isinstance(size, str) else size
-        for size, found in zip(shape, array.shape)
-    )
-    if array.ndim != len(shape) or array.shape != wanted:
-        expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    return array[()]  # a scalar becomes a number
+    for name, array, declared in arguments:
+        expected = ", ".join(str(sizes.get(size, size)) for size in declared)
+        wanted = tuple(
+            sizes.setdefault(size, found) if isinstance(size, str) else size
+            for size, found in zip(declared, array.shape)
+        )
+        if array.ndim != len(declared) or array.shape != wanted:
+            expected += "," * (len(declared) == 1)
+            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})") from None
+
+
+def _arguments(W, x):
+    """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
+    W = np.asarray(W, np.float64, order="C")
+    x = np.asarray(x, np.float64, order="C")
+    if W.shape != (3, 3) or x.shape != (3, 1):
+        _refuse(("W", W, (3, 3)), ("x", x, (3, 1)))
+    return W, x
 
 
 @np.errstate(all="ignore")
@@ -63,12 +79,11 @@ def value(W, x):
 
     W: (3, 3), x: (3, 1)
     """
-    W = _array("W", W, (3, 3))
-    x = _array("x", x, (3, 1))
+    W, x = _arguments(W, x)
 
-    z = W @ x                                     # (1)
+    z = W.dot(x)                                  # (1)
     q = sigmoid(z)                                # (2)
-    f = np.sum(q**2)                              # (3)
+    f = np.vdot(q, q)                             # (3)
     return f
 
 
@@ -78,18 +93,17 @@ def gradient(W, x):
 
     W: (3, 3), x: (3, 1)
     """
-    W = _array("W", W, (3, 3))
-    x = _array("x", x, (3, 1))
+    W, x = _arguments(W, x)
 
     # forward sweep
-    z = W @ x                                     # (1)
-    q = sigmoid(z)                                # (2)
-    f = np.sum(q**2)                              # (3)
+    z = W.dot(x)                                  # (1)
+    q, q_slope = sigmoid_and_slope(z, out=z)      # (2)
+    f = np.vdot(q, q)                             # (3)
 
     # reverse sweep: an adjoint X_bar is the derivative of the value by X, and has its shape
-    q_bar = 2*q                                   # (3') from f = norm(q)**2
-    z_bar = q_bar*(q*sigmoid(-z))                 # (2') from q = sigmoid(z)
-    W_bar = z_bar @ x.T                           # (1'a) from z = W @ x
-    x_bar = W.T @ z_bar                           # (1'b) from z = W @ x
+    q_bar = np.multiply(2.0, q, out=q)            # (3') from f = norm(q)**2
+    z_bar = np.multiply(q_bar, q_slope, out=q_bar)  # (2') from q = sigmoid(z)
+    W_bar = z_bar.dot(x.T)                        # (1'a) from z = W @ x
+    x_bar = W.T.dot(z_bar)                        # (1'b) from z = W @ x
 
     return f, Gradient(W_bar, x_bar)

@@ -306,6 +306,19 @@ static inline void sd_gemv(int ta, size_t m, size_t k, const double *a, size_t l
 {
     size_t i = 0;
     if (!ta) {
+        for (; k < 16 && m - i >= 4; i += 4) { /* short rows, four at a time, each summed as sd_dot does */
+            const double *a0 = a + i * lda, *a1 = a0 + lda, *a2 = a1 + lda, *a3 = a2 + lda;
+            double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+            for (size_t j = 0; j < k; ++j) {
+                s0 = SD_MADD(a0[j], x[j], s0);
+                s1 = SD_MADD(a1[j], x[j], s1);
+                s2 = SD_MADD(a2[j], x[j], s2);
+                s3 = SD_MADD(a3[j], x[j], s3);
+            }
+            const double sums[4] = {s0, s1, s2, s3};
+            for (size_t r = 0; r < 4; ++r)
+                y[i + r] = add ? y[i + r] + sums[r] : sums[r];
+        }
         for (; i < m; ++i) {
             const double sum = sd_dot(k, a + i * lda, x);
             y[i] = add ? y[i] + sum : sum;

@@ -32,24 +32,13 @@ derivative by b1: 4 x 1 matrix
 derivative by w2: 1 x 4 matrix
 derivative by b2: 1 x 1 matrix
 Operations: 44*n + 1 forward, 50*n + 2 reverse.
+In the code A.dot(B) is A @ B, and out= writes over an array that is not needed any more.
 Update rule: gradient descent (Nocedal and Wright, Numerical Optimization, 2nd edition, section 2.2); see `update` and `train`.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-
-
-def _like(value: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Give the value the float type of x; a 0-d array becomes a scalar."""
-    dtype = np.result_type(np.asarray(x).dtype, np.float32)
-    result: np.ndarray = np.asarray(value, dtype=dtype)[()]
-    return result
-
-
-def relu(x: np.ndarray) -> np.ndarray:
-    """x where x > 0, else 0; NaN stays NaN and -0.0 becomes 0.0."""
-    return _like(np.where(x <= 0, 0.0, x), x)
 
 
 class Gradient(NamedTuple):
@@ -61,18 +50,49 @@ class Gradient(NamedTuple):
     b2: np.ndarray
 
 
-def _array(name, given, shape):
-    """The argument as a float64 array of `shape`, in C order; a word in it fits any size."""
-    array = np.asarray(given, np.float64, order="C")
+def _refuse(*arguments):
+    """Raise ValueError for the first argument without its declared shape; a word fits any size."""
     sizes = {}
-    wanted = tuple(
-        sizes.setdefault(size, found) if isinstance(size, str) else size
-        for size, found in zip(shape, array.shape)
-    )
-    if array.ndim != len(shape) or array.shape != wanted:
-        expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    return array[()]  # a scalar becomes a number
+    for name, array, declared in arguments:
+        expected = ", ".join(str(sizes.get(size, size)) for size in declared)
+        wanted = tuple(
+            sizes.setdefault(size, found) if isinstance(size, str) else size
+            for size, found in zip(declared, array.shape)
+        )
+        if array.ndim != len(declared) or array.shape != wanted:
+            expected += "," * (len(declared) == 1)
+            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})") from None
+
+
+def _arguments(X, t, W1, b1, w2, b2):
+    """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
+    X = np.asarray(X, np.float64, order="C")
+    t = np.asarray(t, np.float64, order="C")
+    W1 = np.asarray(W1, np.float64, order="C")
+    b1 = np.asarray(b1, np.float64, order="C")
+    w2 = np.asarray(w2, np.float64, order="C")
+    b2 = np.asarray(b2, np.float64, order="C")
+    try:
+        _, n = X.shape
+        if (
+            X.shape != (3, n)
+            or t.shape != (1, n)
+            or W1.shape != (4, 3)
+            or b1.shape != (4, 1)
+            or w2.shape != (1, 4)
+            or b2.shape != (1, 1)
+        ):
+            raise ValueError
+    except ValueError:
+        _refuse(
+            ("X", X, (3, "n")),
+            ("t", t, (1, "n")),
+            ("W1", W1, (4, 3)),
+            ("b1", b1, (4, 1)),
+            ("w2", w2, (1, 4)),
+            ("b2", b2, (1, 1)),
+        )
+    return X, t, W1, b1, w2, b2
 
 
 @np.errstate(all="ignore")
@@ -81,22 +101,16 @@ def value(X, t, W1, b1, w2, b2):
 
     X: (3, n), t: (1, n), W1: (4, 3), b1: (4, 1), w2: (1, 4), b2: (1, 1)
     """
-    X = _array("X", X, (3, "n"))
+    X, t, W1, b1, w2, b2 = _arguments(X, t, W1, b1, w2, b2)
     n = X.shape[1]
-    t = _array("t", t, (1, n))
-    W1 = _array("W1", W1, (4, 3))
-    b1 = _array("b1", b1, (4, 1))
-    w2 = _array("w2", w2, (1, 4))
-    b2 = _array("b2", b2, (1, 1))
 
-    p = W1 @ X                                    # (1)
-    z1 = p + b1                                   # (2)
-    a2 = relu(z1)                                 # (3)
-    q = w2 @ a2                                   # (4)
-    z2 = q + b2                                   # (5)
-    e = z2 - t                                    # (6)
-    r = e*e                                       # (7)
-    S = np.sum(r)                                 # (8)
+    p = W1.dot(X)                                 # (1)
+    z1 = np.add(p, b1, out=p)                     # (2)
+    a2 = np.maximum(z1, 0.0, out=z1)              # (3)
+    q = w2.dot(a2)                                # (4)
+    z2 = np.add(q, b2, out=q)                     # (5)
+    e = np.subtract(z2, t, out=z2)                # (6)
+    S = np.vdot(e, e)                             # (7); (8)
     C = S/n                                       # (9)
     return C
 
@@ -107,34 +121,28 @@ def gradient(X, t, W1, b1, w2, b2):
 
     X: (3, n), t: (1, n), W1: (4, 3), b1: (4, 1), w2: (1, 4), b2: (1, 1)
     """
-    X = _array("X", X, (3, "n"))
+    X, t, W1, b1, w2, b2 = _arguments(X, t, W1, b1, w2, b2)
     n = X.shape[1]
-    t = _array("t", t, (1, n))
-    W1 = _array("W1", W1, (4, 3))
-    b1 = _array("b1", b1, (4, 1))
-    w2 = _array("w2", w2, (1, 4))
-    b2 = _array("b2", b2, (1, 1))
 
     # forward sweep
-    p = W1 @ X                                    # (1)
-    z1 = p + b1                                   # (2)
-    a2 = relu(z1)                                 # (3)
-    q = w2 @ a2                                   # (4)
-    z2 = q + b2                                   # (5)
-    e = z2 - t                                    # (6)
-    r = e*e                                       # (7)
-    S = np.sum(r)                                 # (8)
+    p = W1.dot(X)                                 # (1)
+    z1 = np.add(p, b1, out=p)                     # (2)
+    a2 = np.maximum(z1, 0.0, out=z1)              # (3)
+    q = w2.dot(a2)                                # (4)
+    z2 = np.add(q, b2, out=q)                     # (5)
+    e = np.subtract(z2, t, out=z2)                # (6)
+    S = np.vdot(e, e)                             # (7); (8)
     C = S/n                                       # (9)
 
     # reverse sweep: an adjoint X_bar is the derivative of the value by X, and has its shape
     S_bar = 1/np.float64(n)                       # (9') from C = S/n
-    e_bar = 2*S_bar*e                             # (7') from r = e**2
-    b2_bar = np.sum(e_bar, axis=1, keepdims=True)  # (5'b) from z2 = q + b2
-    w2_bar = e_bar @ a2.T                         # (4'a) from q = w2 @ a2
-    a2_bar = w2.T @ e_bar                         # (4'b) from q = w2 @ a2
-    z1_bar = a2_bar*np.where(z1 > 0, 1.0, 0.0)    # (3') from a2 = relu(z1)
-    b1_bar = np.sum(z1_bar, axis=1, keepdims=True)  # (2'b) from z1 = p + b1
-    W1_bar = z1_bar @ X.T                         # (1') from p = W1 @ X
+    e_bar = np.multiply(2*S_bar, e, out=e)        # (7') from r = e**2
+    b2_bar = e_bar.sum(axis=1, keepdims=True)     # (5'b) from z2 = q + b2
+    w2_bar = e_bar.dot(a2.T)                      # (4'a) from q = w2 @ a2
+    a2_bar = w2.T.dot(e_bar)                      # (4'b) from q = w2 @ a2
+    z1_bar = np.multiply(a2_bar, a2 > 0, out=a2_bar)  # (3') from a2 = relu(z1)
+    b1_bar = z1_bar.sum(axis=1, keepdims=True)    # (2'b) from z1 = p + b1
+    W1_bar = z1_bar.dot(X.T)                      # (1') from p = W1 @ X
 
     return C, Gradient(W1_bar, b1_bar, w2_bar, b2_bar)
 

@@ -300,6 +300,19 @@ static inline void sd_gemv(int ta, size_t m, size_t k, const double *a, size_t l
 {
     size_t i = 0;
     if (!ta) {
+        for (; k < 16 && m - i >= 4; i += 4) { /* short rows, four at a time, each summed as sd_dot does */
+            const double *a0 = a + i * lda, *a1 = a0 + lda, *a2 = a1 + lda, *a3 = a2 + lda;
+            double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+            for (size_t j = 0; j < k; ++j) {
+                s0 = SD_MADD(a0[j], x[j], s0);
+                s1 = SD_MADD(a1[j], x[j], s1);
+                s2 = SD_MADD(a2[j], x[j], s2);
+                s3 = SD_MADD(a3[j], x[j], s3);
+            }
+            const double sums[4] = {s0, s1, s2, s3};
+            for (size_t r = 0; r < 4; ++r)
+                y[i + r] = add ? y[i + r] + sums[r] : sums[r];
+        }
         for (; i < m; ++i) {
             const double sum = sd_dot(k, a + i * lda, x);
             y[i] = add ? y[i] + sum : sum;
@@ -321,13 +334,15 @@ static inline void sd_gemv(int ta, size_t m, size_t k, const double *a, size_t l
     }
 }
 
-/* x where 64 numbers are left there, else a copy of those that are, with zeros behind them. */
-SD_CALLED const double *sd_block(size_t left, const double *x, double *copy)
+/* x where `full` numbers are left there, else a copy of those that are, with zeros behind them up to a multiple of 16. */
+SD_CALLED const double *sd_block(size_t left, size_t full, const double *x, double *copy)
 {
-    if (left >= 64)
+    if (left >= full)
         return x;
-    for (size_t i = 0; i < 64; ++i)
-        copy[i] = i < left ? x[i] : 0.0;
+    for (size_t i = 0; i < left; ++i)
+        copy[i] = x[i];
+    for (size_t i = left; i % 16 != 0; ++i)
+        copy[i] = 0.0;
     return copy;
 }
 
@@ -351,10 +366,8 @@ SD_CALLED double sd_lanes(int width, double *lane)
 
 size_t relu_network_rows_value_packed_workspace(const size_t *sizes)
 {
-    const size_t n = sizes[0];
-    if (9.0*(double)n > (double)((size_t)-1 / 16))
-        return (size_t)-1; /* more than there is */
-    return 9*n;
+    (void)sizes;
+    return 2304;
 }
 
 int relu_network_rows_value_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -370,34 +383,39 @@ int relu_network_rows_value_packed(const size_t *sizes, const double *const *in,
     const double *const b1 = in[3];
     const double *const w2 = in[4];
     const double b2 = in[5][0];
-    double *const v1 = workspace;                /* n x 4 matrix */
-    double *const a2 = workspace + 4*n;          /* n x 4 matrix */
-    double *const v4 = workspace + 8*n;          /* vector of length n */
+    double *const v1 = workspace;                /* n x 4 matrix, 256 rows of it */
+    double *const a2 = workspace + 1024;         /* n x 4 matrix, 256 rows of it */
+    double *const v4 = workspace + 2048;         /* vector of length n, 256 rows of it */
 
-    /* (1) v1 = X @ W1 */
-    sd_gemm(gemm, 0, 0, n, 4, 3, X, 3, W1, 4, 0, v1, 4);
-    for (size_t i = 0; i < n; ++i) {
-        for (size_t j = 0; j < 4; ++j) {
-            const double v2 = v1[4*i + j] + b1[j];       /* (2) v2 = v1 + b1 */
-            a2[4*i + j] = sd_relu(v2);                   /* (3) a2 = relu(v2) */
-        }
-    }
-    /* (4) v4 = a2 @ w2 */
-    sd_gemv(0, n, 4, a2, 4, w2, 0, v4);
-    double C_sum;
-    {
-        double C_sum_sums[64] = {0.0};
-        for (size_t start = 0; start < n; start += 64) {
-            const size_t count = n - start < 64 ? n - start : 64;
-            SD_LOOP
-            for (size_t i = 0; i < count; ++i) {
-                const double z2 = v4[i + start] + b2;        /* (5) z2 = v4 + b2 */
-                const double v6 = z2 - t[i + start];         /* (6) v6 = z2 - t */
-                const double v7 = v6*v6;                     /* (7) v7 = v6**2 */
-                C_sum_sums[i] += v7;                         /* (8) C = mean(v7) */
+    double C_sum = 0.0;
+    for (size_t row = 0; row < n; row += 256) {
+        const size_t rows = n - row < 256 ? n - row : 256;
+        const double *const X_rows = X + 3*row;
+        const double *const t_rows = t + row;
+        /* (1) v1 = X @ W1 */
+        sd_gemm(gemm, 0, 0, rows, 4, 3, X_rows, 3, W1, 4, 0, v1, 4);
+        for (size_t i = 0; i < rows; ++i) {
+            for (size_t j = 0; j < 4; ++j) {
+                const double v2 = v1[4*i + j] + b1[j];       /* (2) v2 = v1 + b1 */
+                a2[4*i + j] = sd_relu(v2);                   /* (3) a2 = relu(v2) */
             }
         }
-        C_sum = sd_lanes(64, C_sum_sums);
+        /* (4) v4 = a2 @ w2 */
+        sd_gemv(0, rows, 4, a2, 4, w2, 0, v4);
+        {
+            double C_sum_sums[64] = {0.0};
+            for (size_t start = 0; start < rows; start += 64) {
+                const size_t count = rows - start < 64 ? rows - start : 64;
+                SD_LOOP
+                for (size_t i = 0; i < count; ++i) {
+                    const double z2 = v4[i + start] + b2;        /* (5) z2 = v4 + b2 */
+                    const double v6 = z2 - t_rows[i + start];    /* (6) v6 = z2 - t */
+                    const double v7 = v6*v6;                     /* (7) v7 = v6**2 */
+                    C_sum_sums[i] += v7;                         /* (8) C = mean(v7) */
+                }
+            }
+            C_sum += sd_lanes(64, C_sum_sums);
+        }
     }
     const double C = C_sum/(double)n;
     out[0][0] = C;
@@ -423,10 +441,8 @@ int relu_network_rows_value(size_t n, const double *X, const double *t, const do
 
 size_t relu_network_rows_gradient_packed_workspace(const size_t *sizes)
 {
-    const size_t n = sizes[0];
-    if (14.0*(double)n > (double)((size_t)-1 / 16))
-        return (size_t)-1; /* more than there is */
-    return 14*n;
+    (void)sizes;
+    return 1792;
 }
 
 int relu_network_rows_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -442,101 +458,117 @@ int relu_network_rows_gradient_packed(const size_t *sizes, const double *const *
     const double *const b1 = in[3];
     const double *const w2 = in[4];
     const double b2 = in[5][0];
-    double *const v1 = workspace;                /* n x 4 matrix */
-    double *const v2 = workspace + 4*n;          /* n x 4 matrix */
-    double *const a2 = workspace + 8*n;          /* n x 4 matrix */
-    double *const v4 = workspace + 12*n;         /* vector of length n */
-    double *const v6_bar = workspace + 13*n;     /* vector of length n */
-    double *const v2_bar = workspace;            /* n x 4 matrix */
     double *const b1_bar = out[2];
     double *const w2_bar = out[3];
     double *const W1_bar = out[1];
+    double *const v1 = workspace;                /* n x 4 matrix, 128 rows of it */
+    double *const v2 = workspace + 512;          /* n x 4 matrix, 128 rows of it */
+    double *const a2 = workspace + 1024;         /* n x 4 matrix, 128 rows of it */
+    double *const v4 = workspace + 1536;         /* vector of length n, 128 rows of it */
+    double *const v6_bar = workspace + 1664;     /* vector of length n, 128 rows of it */
+    double *const v2_bar = workspace;            /* n x 4 matrix, 128 rows of it */
 
-    /* (1) v1 = X @ W1 */
-    sd_gemm(gemm, 0, 0, n, 4, 3, X, 3, W1, 4, 0, v1, 4);
-    for (size_t i = 0; i < n; ++i) {
-        for (size_t j = 0; j < 4; ++j) {
-            const double v2_i = v1[4*i + j] + b1[j];     /* (2) v2 = v1 + b1 */
-            v2[4*i + j] = v2_i;
-            a2[4*i + j] = sd_relu(v2_i);                 /* (3) a2 = relu(v2) */
-        }
-    }
-    /* (4) v4 = a2 @ w2 */
-    sd_gemv(0, n, 4, a2, 4, w2, 0, v4);
     const double v7_bar = 1.0/(double)n;         /* (8') v7_bar = 1/n, from C = mean(v7) */
     const double v6_bar_factor = 2.0*v7_bar;
-    double C_sum;
-    double b2_bar;
-    {
-        double C_sum_sums[64] = {0.0};
-        double b2_bar_sums[64] = {0.0};
-        for (size_t start = 0; start < n; start += 64) {
-            const size_t count = n - start < 64 ? n - start : 64;
-            SD_LOOP
-            for (size_t i = 0; i < count; ++i) {
-                const double z2 = v4[i + start] + b2;        /* (5) z2 = v4 + b2 */
-                const double v6 = z2 - t[i + start];         /* (6) v6 = z2 - t */
-                const double v7 = v6*v6;                     /* (7) v7 = v6**2 */
-                C_sum_sums[i] += v7;                         /* (8) C = mean(v7) */
-                const double v6_bar_i = v6_bar_factor*v6;    /* (7') v6_bar = 2*v7_bar*v6, from v7 = v6**2 */
-                v6_bar[i + start] = v6_bar_i;
-                b2_bar_sums[i] += v6_bar_i;                  /* (5'b) b2_bar = sum(v6_bar), from z2 = v4 + b2 */
+    double C_sum = 0.0;
+    double b2_bar = 0.0;
+    for (size_t i = 0; i < 4; ++i)
+        b1_bar[i] = 0.0;
+    for (size_t i = 0; i < 4; ++i)
+        w2_bar[i] = 0.0;
+    SD_LOOP
+    for (size_t i = 0; i < 12; ++i)
+        W1_bar[i] = 0.0;
+    for (size_t row = 0; row < n; row += 128) {
+        const size_t rows = n - row < 128 ? n - row : 128;
+        const double *const X_rows = X + 3*row;
+        const double *const t_rows = t + row;
+        /* (1) v1 = X @ W1 */
+        sd_gemm(gemm, 0, 0, rows, 4, 3, X_rows, 3, W1, 4, 0, v1, 4);
+        for (size_t i = 0; i < rows; ++i) {
+            for (size_t j = 0; j < 4; ++j) {
+                const double v2_i = v1[4*i + j] + b1[j];     /* (2) v2 = v1 + b1 */
+                v2[4*i + j] = v2_i;
+                a2[4*i + j] = sd_relu(v2_i);                 /* (3) a2 = relu(v2) */
             }
         }
-        C_sum = sd_lanes(64, C_sum_sums);
-        b2_bar = sd_lanes(64, b2_bar_sums);
-    }
-    const double C = C_sum/(double)n;
-    {
-        double b1_bar_sums[64] = {0.0};
-        double v6_bar_at[64] = {0.0};
-        double w2_at[64];
-        for (size_t i = 0; i < 4; ++i)
-            w2_at[i] = w2[i];
-        for (int k = 4; k < 64; ++k)
-            w2_at[k] = w2_at[k - 4];
-        size_t at_0 = 0;
-        size_t at_1 = 0;
-        for (size_t start = 0; start < 4*n; start += 64) {
-            const size_t left = 4*n - start;
-            const int count = left < 64 ? (int)left : 64;
-            double v2_rest[64];
-            const double *v2_at = sd_block(left, v2 + start, v2_rest);
-            double v2_bar_rest[64];
-            double *v2_bar_to = left < 64 ? v2_bar_rest : v2_bar + start;
-            for (size_t done = 0; done < (size_t)count;) {
-                size_t run = 4 - at_1;
-                run = run < (size_t)count - done ? run : (size_t)count - done;
-                for (size_t i = 0; i < run; ++i)
-                    v6_bar_at[done + i] = v6_bar[at_0];
-                at_1 += run;
-                done += run;
-                if (at_1 == 4) {
-                    at_1 = 0;
-                    ++at_0;
+        /* (4) v4 = a2 @ w2 */
+        sd_gemv(0, rows, 4, a2, 4, w2, 0, v4);
+        {
+            double C_sum_sums[64] = {0.0};
+            double b2_bar_sums[64] = {0.0};
+            for (size_t start = 0; start < rows; start += 64) {
+                const size_t count = rows - start < 64 ? rows - start : 64;
+                SD_LOOP
+                for (size_t i = 0; i < count; ++i) {
+                    const double z2 = v4[i + start] + b2;        /* (5) z2 = v4 + b2 */
+                    const double v6 = z2 - t_rows[i + start];    /* (6) v6 = z2 - t */
+                    const double v7 = v6*v6;                     /* (7) v7 = v6**2 */
+                    C_sum_sums[i] += v7;                         /* (8) C = mean(v7) */
+                    const double v6_bar_i = v6_bar_factor*v6;    /* (7') v6_bar = 2*v7_bar*v6, from v7 = v6**2 */
+                    v6_bar[i + start] = v6_bar_i;
+                    b2_bar_sums[i] += v6_bar_i;                  /* (5'b) b2_bar = sum(v6_bar), from z2 = v4 + b2 */
                 }
             }
-            SD_LOOP
-            for (int k = 0; k < 64; ++k) {
-                const double a2_bar = v6_bar_at[k]*w2_at[k]; /* (4'a) a2_bar = outer(v6_bar, w2), from v4 = a2 @ w2 */
-                /* (3') v2_bar = a2_bar*where(v2 > 0, 1, 0), from a2 = relu(v2) */
-                const double v2_bar_i = a2_bar*(v2_at[k] > 0.0 ? 1.0 : 0.0);
-                v2_bar_to[k] = v2_bar_i;
-                b1_bar_sums[k] += k < count ? v2_bar_i : 0.0; /* (2'b) b1_bar = sum(v2_bar, axis=0), from v2 = v1 + b1 */
+            C_sum += sd_lanes(64, C_sum_sums);
+            b2_bar += sd_lanes(64, b2_bar_sums);
+        }
+        {
+            const int width = 4*rows < 64 ? (int)((4*rows + 15) / 16 * 16) : 64;
+            double b1_bar_sums[64] = {0.0};
+            double v6_bar_at[64] = {0.0};
+            double w2_at[64];
+            for (size_t i = 0; i < 4; ++i)
+                w2_at[i] = w2[i];
+            for (int k = 4; k < width; ++k)
+                w2_at[k] = w2_at[k - 4];
+            size_t at_0 = 0;
+            size_t at_1 = 0;
+            for (size_t start = 0; start < 4*rows; start += 64) {
+                const size_t left = 4*rows - start;
+                const int count = left < 64 ? (int)left : 64;
+                double v2_rest[64];
+                const double *v2_at = sd_block(left, 64, v2 + start, v2_rest);
+                double v2_bar_rest[64];
+                double *v2_bar_to = left < 64 ? v2_bar_rest : v2_bar + start;
+                for (size_t done = 0; done < (size_t)count;) {
+                    size_t run = 4 - at_1;
+                    run = run < (size_t)count - done ? run : (size_t)count - done;
+                    for (size_t i = 0; i < run; ++i)
+                        v6_bar_at[done + i] = v6_bar[at_0];
+                    at_1 += run;
+                    done += run;
+                    if (at_1 == 4) {
+                        at_1 = 0;
+                        ++at_0;
+                    }
+                }
+                for (int part = 0; part < count; part += 16) {
+                    SD_LOOP
+                    for (int lane = 0; lane < 16; ++lane) {
+                        const int k = part + lane;
+                        const double a2_bar = v6_bar_at[k]*w2_at[k]; /* (4'a) a2_bar = outer(v6_bar, w2), from v4 = a2 @ w2 */
+                        /* (3') v2_bar = a2_bar*where(v2 > 0, 1, 0), from a2 = relu(v2) */
+                        const double v2_bar_i = a2_bar*(v2_at[k] > 0.0 ? 1.0 : 0.0);
+                        v2_bar_to[k] = v2_bar_i;
+                        b1_bar_sums[k] += k < count ? v2_bar_i : 0.0; /* (2'b) b1_bar = sum(v2_bar, axis=0), from v2 = v1 + b1 */
+                    }
+                }
+                if (left < 64)
+                    sd_copy(count, v2_bar_rest, v2_bar + start);
             }
-            if (left < 64)
-                sd_copy(count, v2_bar_rest, v2_bar + start);
+            for (int i = 0; i < 4; ++i) {
+                for (int j = i + 4; j < width; j += 4)
+                    b1_bar_sums[i] += b1_bar_sums[j];
+                b1_bar[i] += b1_bar_sums[i];
+            }
         }
-        for (int i = 0; i < 4; ++i) {
-            for (int j = i + 4; j < 64; j += 4)
-                b1_bar_sums[i] += b1_bar_sums[j];
-            b1_bar[i] = b1_bar_sums[i];
-        }
+        /* (4'b) w2_bar = a2.T @ v6_bar, from v4 = a2 @ w2 */
+        sd_gemv(1, rows, 4, a2, 4, v6_bar, 1, w2_bar);
+        /* (1') W1_bar = X.T @ v2_bar, from v1 = X @ W1 */
+        sd_gemm(gemm, 1, 0, 3, 4, rows, X_rows, 3, v2_bar, 4, 1, W1_bar, 4);
     }
-    /* (4'b) w2_bar = a2.T @ v6_bar, from v4 = a2 @ w2 */
-    sd_gemv(1, n, 4, a2, 4, v6_bar, 0, w2_bar);
-    /* (1') W1_bar = X.T @ v2_bar, from v1 = X @ W1 */
-    sd_gemm(gemm, 1, 0, 3, 4, n, X, 3, v2_bar, 4, 0, W1_bar, 4);
+    const double C = C_sum/(double)n;
     out[0][0] = C;
     out[4][0] = b2_bar;
     return 0;

@@ -26,24 +26,13 @@ derivative by b1: vector of length 4
 derivative by w2: vector of length 4
 derivative by b2: scalar
 Operations: 44*n forward, 50*n + 2 reverse.
+In the code A.dot(B) is A @ B, and out= writes over an array that is not needed any more.
 Update rule: gradient descent (Nocedal and Wright, Numerical Optimization, 2nd edition, section 2.2); see `update` and `train`.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-
-
-def _like(value: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Give the value the float type of x; a 0-d array becomes a scalar."""
-    dtype = np.result_type(np.asarray(x).dtype, np.float32)
-    result: np.ndarray = np.asarray(value, dtype=dtype)[()]
-    return result
-
-
-def relu(x: np.ndarray) -> np.ndarray:
-    """x where x > 0, else 0; NaN stays NaN and -0.0 becomes 0.0."""
-    return _like(np.where(x <= 0, 0.0, x), x)
 
 
 class Gradient(NamedTuple):
@@ -55,18 +44,49 @@ class Gradient(NamedTuple):
     b2: np.ndarray
 
 
-def _array(name, given, shape):
-    """The argument as a float64 array of `shape`, in C order; a word in it fits any size."""
-    array = np.asarray(given, np.float64, order="C")
+def _refuse(*arguments):
+    """Raise ValueError for the first argument without its declared shape; a word fits any size."""
     sizes = {}
-    wanted = tuple(
-        sizes.setdefault(size, found) if isinstance(size, str) else size
-        for size, found in zip(shape, array.shape)
-    )
-    if array.ndim != len(shape) or array.shape != wanted:
-        expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    return array[()]  # a scalar becomes a number
+    for name, array, declared in arguments:
+        expected = ", ".join(str(sizes.get(size, size)) for size in declared)
+        wanted = tuple(
+            sizes.setdefault(size, found) if isinstance(size, str) else size
+            for size, found in zip(declared, array.shape)
+        )
+        if array.ndim != len(declared) or array.shape != wanted:
+            expected += "," * (len(declared) == 1)
+            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})") from None
+
+
+def _arguments(X, t, W1, b1, w2, b2):
+    """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
+    X = np.asarray(X, np.float64, order="C")
+    t = np.asarray(t, np.float64, order="C")
+    W1 = np.asarray(W1, np.float64, order="C")
+    b1 = np.asarray(b1, np.float64, order="C")
+    w2 = np.asarray(w2, np.float64, order="C")
+    b2 = np.asarray(b2, np.float64)[()]  # an array without axes becomes a number
+    try:
+        n, _ = X.shape
+        if (
+            X.shape != (n, 3)
+            or t.shape != (n,)
+            or W1.shape != (3, 4)
+            or b1.shape != (4,)
+            or w2.shape != (4,)
+            or b2.shape != ()
+        ):
+            raise ValueError
+    except ValueError:
+        _refuse(
+            ("X", X, ("n", 3)),
+            ("t", t, ("n",)),
+            ("W1", W1, (3, 4)),
+            ("b1", b1, (4,)),
+            ("w2", w2, (4,)),
+            ("b2", b2, ()),
+        )
+    return X, t, W1, b1, w2, b2
 
 
 @np.errstate(all="ignore")
@@ -75,22 +95,16 @@ def value(X, t, W1, b1, w2, b2):
 
     X: (n, 3), t: (n,), W1: (3, 4), b1: (4,), w2: (4,), b2: ()
     """
-    X = _array("X", X, ("n", 3))
+    X, t, W1, b1, w2, b2 = _arguments(X, t, W1, b1, w2, b2)
     n = X.shape[0]
-    t = _array("t", t, (n,))
-    W1 = _array("W1", W1, (3, 4))
-    b1 = _array("b1", b1, (4,))
-    w2 = _array("w2", w2, (4,))
-    b2 = _array("b2", b2, ())
 
-    v1 = X @ W1                                   # (1)
-    v2 = v1 + b1                                  # (2)
-    a2 = relu(v2)                                 # (3)
-    v4 = a2 @ w2                                  # (4)
-    z2 = v4 + b2                                  # (5)
-    v6 = z2 - t                                   # (6)
-    v7 = v6*v6                                    # (7)
-    C = np.sum(v7)/n                              # (8)
+    v1 = X.dot(W1)                                # (1)
+    v2 = np.add(v1, b1, out=v1)                   # (2)
+    a2 = np.maximum(v2, 0.0, out=v2)              # (3)
+    v4 = a2.dot(w2)                               # (4)
+    z2 = np.add(v4, b2, out=v4)                   # (5)
+    v6 = np.subtract(z2, t, out=z2)               # (6)
+    C = v6.dot(v6)/n                              # (7); (8)
     return C
 
 
@@ -100,33 +114,27 @@ def gradient(X, t, W1, b1, w2, b2):
 
     X: (n, 3), t: (n,), W1: (3, 4), b1: (4,), w2: (4,), b2: ()
     """
-    X = _array("X", X, ("n", 3))
+    X, t, W1, b1, w2, b2 = _arguments(X, t, W1, b1, w2, b2)
     n = X.shape[0]
-    t = _array("t", t, (n,))
-    W1 = _array("W1", W1, (3, 4))
-    b1 = _array("b1", b1, (4,))
-    w2 = _array("w2", w2, (4,))
-    b2 = _array("b2", b2, ())
 
     # forward sweep
-    v1 = X @ W1                                   # (1)
-    v2 = v1 + b1                                  # (2)
-    a2 = relu(v2)                                 # (3)
-    v4 = a2 @ w2                                  # (4)
-    z2 = v4 + b2                                  # (5)
-    v6 = z2 - t                                   # (6)
-    v7 = v6*v6                                    # (7)
-    C = np.sum(v7)/n                              # (8)
+    v1 = X.dot(W1)                                # (1)
+    v2 = np.add(v1, b1, out=v1)                   # (2)
+    a2 = np.maximum(v2, 0.0, out=v2)              # (3)
+    v4 = a2.dot(w2)                               # (4)
+    z2 = np.add(v4, b2, out=v4)                   # (5)
+    v6 = np.subtract(z2, t, out=z2)               # (6)
+    C = v6.dot(v6)/n                              # (7); (8)
 
     # reverse sweep: an adjoint X_bar is the derivative of the value by X, and has its shape
     v7_bar = 1/np.float64(n)                      # (8') from C = mean(v7)
-    v6_bar = 2*v7_bar*v6                          # (7') from v7 = v6**2
-    b2_bar = np.sum(v6_bar)                       # (5'b) from z2 = v4 + b2
+    v6_bar = np.multiply(2*v7_bar, v6, out=v6)    # (7') from v7 = v6**2
+    b2_bar = v6_bar.sum()                         # (5'b) from z2 = v4 + b2
     a2_bar = np.outer(v6_bar, w2)                 # (4'a) from v4 = a2 @ w2
-    w2_bar = a2.T @ v6_bar                        # (4'b) from v4 = a2 @ w2
-    v2_bar = a2_bar*np.where(v2 > 0, 1.0, 0.0)    # (3') from a2 = relu(v2)
-    b1_bar = np.sum(v2_bar, axis=0)               # (2'b) from v2 = v1 + b1
-    W1_bar = X.T @ v2_bar                         # (1') from v1 = X @ W1
+    w2_bar = a2.T.dot(v6_bar)                     # (4'b) from v4 = a2 @ w2
+    v2_bar = np.multiply(a2_bar, a2 > 0, out=a2_bar)  # (3') from a2 = relu(v2)
+    b1_bar = v2_bar.sum(axis=0)                   # (2'b) from v2 = v1 + b1
+    W1_bar = X.T.dot(v2_bar)                      # (1') from v1 = X @ W1
 
     return C, Gradient(W1_bar, b1_bar, w2_bar, b2_bar)
 

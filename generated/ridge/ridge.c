@@ -65,6 +65,19 @@ static inline void sd_gemv(int ta, size_t m, size_t k, const double *a, size_t l
 {
     size_t i = 0;
     if (!ta) {
+        for (; k < 16 && m - i >= 4; i += 4) { /* short rows, four at a time, each summed as sd_dot does */
+            const double *a0 = a + i * lda, *a1 = a0 + lda, *a2 = a1 + lda, *a3 = a2 + lda;
+            double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+            for (size_t j = 0; j < k; ++j) {
+                s0 = SD_MADD(a0[j], x[j], s0);
+                s1 = SD_MADD(a1[j], x[j], s1);
+                s2 = SD_MADD(a2[j], x[j], s2);
+                s3 = SD_MADD(a3[j], x[j], s3);
+            }
+            const double sums[4] = {s0, s1, s2, s3};
+            for (size_t r = 0; r < 4; ++r)
+                y[i + r] = add ? y[i + r] + sums[r] : sums[r];
+        }
         for (; i < m; ++i) {
             const double sum = sd_dot(k, a + i * lda, x);
             y[i] = add ? y[i] + sum : sum;
@@ -99,10 +112,8 @@ SD_CALLED double sd_lanes(int width, double *lane)
 
 size_t ridge_value_packed_workspace(const size_t *sizes)
 {
-    const size_t n = sizes[0];
-    if (1.0*(double)n > (double)((size_t)-1 / 16))
-        return (size_t)-1; /* more than there is */
-    return n;
+    (void)sizes;
+    return 192;
 }
 
 int ridge_value_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -114,27 +125,32 @@ int ridge_value_packed(const size_t *sizes, const double *const *in, double *con
     const double *const y = in[1];
     const double *const w = in[2];
     const double lam = in[3][0];
-    double *const v1 = workspace;                /* vector of length n */
+    double *const v1 = workspace;                /* vector of length n, 192 rows of it */
     (void)gemm;
 
-    /* (1) v1 = X @ w */
-    sd_gemv(0, n, d, X, d, w, 0, v1);
-    double v3;
-    {
-        double v3_sums[64] = {0.0};
-        for (size_t start = 0; start < n; start += 64) {
-            const size_t count = n - start < 64 ? n - start : 64;
-            SD_LOOP
-            for (size_t i = 0; i < count; ++i) {
-                const double r = v1[i + start] - y[i + start]; /* (2) r = v1 - y */
-                v3_sums[i] += r*r;                           /* (3) v3 = dot(r, r) */
-            }
-        }
-        v3 = sd_lanes(64, v3_sums);
-    }
     const double v4 = 2.0*(double)n;             /* (4) v4 = 2*n */
-    const double v5 = v3/v4;                     /* (5) v5 = v3/v4 */
     const double v6 = lam/2.0;                   /* (6) v6 = lam/2 */
+    double v3 = 0.0;
+    for (size_t row = 0; row < n; row += 192) {
+        const size_t rows = n - row < 192 ? n - row : 192;
+        const double *const X_rows = X + row*d;
+        const double *const y_rows = y + row;
+        /* (1) v1 = X @ w */
+        sd_gemv(0, rows, d, X_rows, d, w, 0, v1);
+        {
+            double v3_sums[64] = {0.0};
+            for (size_t start = 0; start < rows; start += 64) {
+                const size_t count = rows - start < 64 ? rows - start : 64;
+                SD_LOOP
+                for (size_t i = 0; i < count; ++i) {
+                    const double r = v1[i + start] - y_rows[i + start]; /* (2) r = v1 - y */
+                    v3_sums[i] += r*r;                           /* (3) v3 = dot(r, r) */
+                }
+            }
+            v3 += sd_lanes(64, v3_sums);
+        }
+    }
+    const double v5 = v3/v4;                     /* (5) v5 = v3/v4 */
     const double v7 = sd_dot(d, w, w);           /* (7) v7 = dot(w, w) */
     const double v8 = v6*v7;                     /* (8) v8 = v6*v7 */
     const double J = v5 + v8;                    /* (9) J = v5 + v8 */
@@ -161,10 +177,8 @@ int ridge_value(size_t n, size_t d, const double *X, const double *y, const doub
 
 size_t ridge_gradient_packed_workspace(const size_t *sizes)
 {
-    const size_t n = sizes[0];
-    if (2.0*(double)n > (double)((size_t)-1 / 16))
-        return (size_t)-1; /* more than there is */
-    return 2*n;
+    (void)sizes;
+    return 384;
 }
 
 int ridge_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -179,33 +193,15 @@ int ridge_gradient_packed(const size_t *sizes, const double *const *in, double *
     const double *const y = in[1];
     const double *const w = in[2];
     const double lam = in[3][0];
-    double *const v1 = workspace;                /* vector of length n */
-    double *const r_bar = workspace + n;         /* vector of length n */
     double *const w_bar = out[1];
+    double *const v1 = workspace;                /* vector of length n, 192 rows of it */
+    double *const r_bar = workspace + 192;       /* vector of length n, 192 rows of it */
     (void)gemm;
 
-    /* (1) v1 = X @ w */
-    sd_gemv(0, n, d, X, d, w, 0, v1);
     const double v4 = 2.0*(double)n;             /* (4) v4 = 2*n */
     const double v3_bar = 1.0/v4;                /* (5') v3_bar = 1/v4, from v5 = v3/v4 */
-    double v3;
-    {
-        double v3_sums[64] = {0.0};
-        for (size_t start = 0; start < n; start += 64) {
-            const size_t count = n - start < 64 ? n - start : 64;
-            SD_LOOP
-            for (size_t i = 0; i < count; ++i) {
-                const double r = v1[i + start] - y[i + start]; /* (2) r = v1 - y */
-                v3_sums[i] += r*r;                           /* (3) v3 = dot(r, r) */
-                double r_bar_i = v3_bar*r;                   /* (3'a) r_bar = v3_bar*r, from v3 = dot(r, r) */
-                r_bar_i += v3_bar*r;                         /* (3'b) r_bar += v3_bar*r, from v3 = dot(r, r) */
-                r_bar[i + start] = r_bar_i;
-            }
-        }
-        v3 = sd_lanes(64, v3_sums);
-    }
-    const double v5 = v3/v4;                     /* (5) v5 = v3/v4 */
     const double v6 = lam/2.0;                   /* (6) v6 = lam/2 */
+    double v3 = 0.0;
     double v7;
     {
         double v7_sums[64] = {0.0};
@@ -222,9 +218,32 @@ int ridge_gradient_packed(const size_t *sizes, const double *const *in, double *
         v7 = sd_lanes(64, v7_sums);
     }
     const double v8 = v6*v7;                     /* (8) v8 = v6*v7 */
+    for (size_t row = 0; row < n; row += 192) {
+        const size_t rows = n - row < 192 ? n - row : 192;
+        const double *const X_rows = X + row*d;
+        const double *const y_rows = y + row;
+        /* (1) v1 = X @ w */
+        sd_gemv(0, rows, d, X_rows, d, w, 0, v1);
+        {
+            double v3_sums[64] = {0.0};
+            for (size_t start = 0; start < rows; start += 64) {
+                const size_t count = rows - start < 64 ? rows - start : 64;
+                SD_LOOP
+                for (size_t i = 0; i < count; ++i) {
+                    const double r = v1[i + start] - y_rows[i + start]; /* (2) r = v1 - y */
+                    v3_sums[i] += r*r;                           /* (3) v3 = dot(r, r) */
+                    double r_bar_i = v3_bar*r;                   /* (3'a) r_bar = v3_bar*r, from v3 = dot(r, r) */
+                    r_bar_i += v3_bar*r;                         /* (3'b) r_bar += v3_bar*r, from v3 = dot(r, r) */
+                    r_bar[i + start] = r_bar_i;
+                }
+            }
+            v3 += sd_lanes(64, v3_sums);
+        }
+        /* (1') w_bar += X.T @ r_bar, from v1 = X @ w */
+        sd_gemv(1, rows, d, X_rows, d, r_bar, 1, w_bar);
+    }
+    const double v5 = v3/v4;                     /* (5) v5 = v3/v4 */
     const double J = v5 + v8;                    /* (9) J = v5 + v8 */
-    /* (1') w_bar += X.T @ r_bar, from v1 = X @ w */
-    sd_gemv(1, n, d, X, d, r_bar, 1, w_bar);
     out[0][0] = J;
     return 0;
 }

@@ -39,7 +39,7 @@ typedef void (*ridge_gemm)(const char *transa, const char *transb, const int *m,
  *   lam: input, constant, number
  *   value_out: value, number
  */
-size_t ridge_value_workspace(size_t n, size_t d); /* n */
+size_t ridge_value_workspace(size_t n, size_t d); /* 192; all intermediate arrays have 2*n */
 int ridge_value(size_t n, size_t d, const double *X, const double *y, const double *w, double lam, double *value_out,
     double *workspace, ridge_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */
@@ -57,7 +57,7 @@ int ridge_value_packed(const size_t *sizes, const double *const *in, double *con
  *   value_out: value, number
  *   w_bar: gradient of the value by w, vector of length d
  */
-size_t ridge_gradient_workspace(size_t n, size_t d); /* 2*n */
+size_t ridge_gradient_workspace(size_t n, size_t d); /* 384; all intermediate arrays have 3*n */
 int ridge_gradient(size_t n, size_t d, const double *X, const double *y, const double *w, double lam,
     double *value_out, double *w_bar, double *workspace, ridge_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */

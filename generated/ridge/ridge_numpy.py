@@ -18,6 +18,7 @@ lam: scalar, constant, 0.1 unless given
 value: scalar
 derivative by w: vector of length d
 Operations: 2*d*n + 2*d + 3*n + 5 forward, 2*d*n + 4*d + 3*n + 1 reverse.
+In the code A.dot(B) is A @ B, and out= writes over an array that is not needed any more.
 """
 
 from typing import NamedTuple
@@ -31,18 +32,33 @@ class Gradient(NamedTuple):
     w: np.ndarray
 
 
-def _array(name, given, shape):
-    """The argument as a float64 array of `shape`, in C order; a word in it fits any size."""
-    array = np.asarray(given, np.float64, order="C")
+def _refuse(*arguments):
+    """Raise ValueError for the first argument without its declared shape; a word fits any size."""
     sizes = {}
-    wanted = tuple(
-        sizes.setdefault(size, found) if isinstance(size, str) else size
-        for size, found in zip(shape, array.shape)
-    )
-    if array.ndim != len(shape) or array.shape != wanted:
-        expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    return array[()]  # a scalar becomes a number
+    for name, array, declared in arguments:
+        expected = ", ".join(str(sizes.get(size, size)) for size in declared)
+        wanted = tuple(
+            sizes.setdefault(size, found) if isinstance(size, str) else size
+            for size, found in zip(declared, array.shape)
+        )
+        if array.ndim != len(declared) or array.shape != wanted:
+            expected += "," * (len(declared) == 1)
+            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})") from None
+
+
+def _arguments(X, y, w, lam):
+    """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
+    X = np.asarray(X, np.float64, order="C")
+    y = np.asarray(y, np.float64, order="C")
+    w = np.asarray(w, np.float64, order="C")
+    lam = np.asarray(lam, np.float64)[()]  # an array without axes becomes a number
+    try:
+        n, d = X.shape
+        if y.shape != (n,) or w.shape != (d,) or lam.shape != ():
+            raise ValueError
+    except ValueError:
+        _refuse(("X", X, ("n", "d")), ("y", y, ("n",)), ("w", w, ("d",)), ("lam", lam, ()))
+    return X, y, w, lam
 
 
 @np.errstate(all="ignore")
@@ -51,19 +67,16 @@ def value(X, y, w, lam=0.1):
 
     X: (n, d), y: (n,), w: (d,), lam: ()
     """
-    X = _array("X", X, ("n", "d"))
-    n, d = X.shape
-    y = _array("y", y, (n,))
-    w = _array("w", w, (d,))
-    lam = _array("lam", lam, ())
+    X, y, w, lam = _arguments(X, y, w, lam)
+    n = X.shape[0]
 
-    v1 = X @ w                                    # (1)
-    r = v1 - y                                    # (2)
-    v3 = r @ r                                    # (3)
+    v1 = X.dot(w)                                 # (1)
+    r = np.subtract(v1, y, out=v1)                # (2)
+    v3 = r.dot(r)                                 # (3)
     v4 = np.float64(2*n)                          # (4)
     v5 = v3/v4                                    # (5)
     v6 = lam/2                                    # (6)
-    v7 = w @ w                                    # (7)
+    v7 = w.dot(w)                                 # (7)
     v8 = v6*v7                                    # (8)
     J = v5 + v8                                   # (9)
     return J
@@ -75,20 +88,17 @@ def gradient(X, y, w, lam=0.1):
 
     X: (n, d), y: (n,), w: (d,), lam: ()
     """
-    X = _array("X", X, ("n", "d"))
-    n, d = X.shape
-    y = _array("y", y, (n,))
-    w = _array("w", w, (d,))
-    lam = _array("lam", lam, ())
+    X, y, w, lam = _arguments(X, y, w, lam)
+    n = X.shape[0]
 
     # forward sweep
-    v1 = X @ w                                    # (1)
-    r = v1 - y                                    # (2)
-    v3 = r @ r                                    # (3)
+    v1 = X.dot(w)                                 # (1)
+    r = np.subtract(v1, y, out=v1)                # (2)
+    v3 = r.dot(r)                                 # (3)
     v4 = np.float64(2*n)                          # (4)
     v5 = v3/v4                                    # (5)
     v6 = lam/2                                    # (6)
-    v7 = w @ w                                    # (7)
+    v7 = w.dot(w)                                 # (7)
     v8 = v6*v7                                    # (8)
     J = v5 + v8                                   # (9)
 
@@ -97,7 +107,8 @@ def gradient(X, y, w, lam=0.1):
     w_bar += v6*w                                 # (7'b) from v7 = dot(w, w)
     v3_bar = 1/v4                                 # (5') from v5 = v3/v4
     r_bar = v3_bar*r                              # (3'a) from v3 = dot(r, r)
-    r_bar += v3_bar*r                             # (3'b) from v3 = dot(r, r)
-    w_bar += X.T @ r_bar                          # (1') from v1 = X @ w
+    r *= v3_bar                                   # (3'b)
+    r_bar += r                                    # (3'b) from v3 = dot(r, r)
+    w_bar += X.T.dot(r_bar)                       # (1') from v1 = X @ w
 
     return J, Gradient(w_bar)

@@ -288,12 +288,12 @@ SD_INLINE void sd_gemm(softmax_regression_gemm gemm, int ta, int tb, size_t m, s
         sd_gemm_any(gemm, ta, tb, m, n, k, a, lda, b, ldb, add, c, ldc);
 }
 
-/* y = exp(x) for 64 numbers: one vector loop without a remainder. x may be y. */
-enum { SD_EXP_BLOCK = 64 };
-static inline void sd_exp_block(const double *x, double *y)
+/* y = exp(x) for whole blocks of a few numbers, in a vector loop without a remainder. x may be y. */
+enum { SD_EXP_BLOCK = 8 };
+SD_CALLED void sd_exp_blocks(size_t blocks, const double *x, double *y)
 {
     SD_LOOP
-    for (int i = 0; i < SD_EXP_BLOCK; ++i)
+    for (size_t i = 0; i < blocks * SD_EXP_BLOCK; ++i)
         y[i] = exp(x[i]);
 }
 
@@ -301,15 +301,14 @@ static inline void sd_exp_block(const double *x, double *y)
    result never depend on its place. x may be y. */
 static inline void sd_exp_all(size_t n, const double *x, double *y)
 {
-    double rest[SD_EXP_BLOCK];
-    size_t done = 0;
-    for (; n - done >= SD_EXP_BLOCK; done += SD_EXP_BLOCK)
-        sd_exp_block(x + done, y + done);
+    double rest[SD_EXP_BLOCK] = {0.0};
+    const size_t done = n / SD_EXP_BLOCK * SD_EXP_BLOCK;
+    sd_exp_blocks(n / SD_EXP_BLOCK, x, y);
     if (done == n)
         return;
-    for (size_t i = 0; i < SD_EXP_BLOCK; ++i)
-        rest[i] = i < n - done ? x[done + i] : 0.0;
-    sd_exp_block(rest, rest);
+    for (size_t i = done; i < n; ++i)
+        rest[i - done] = x[i];
+    sd_exp_blocks(1, rest, rest);
     for (size_t i = done; i < n; ++i)
         y[i] = rest[i - done];
 }
@@ -382,11 +381,12 @@ static void sd_amax(size_t outer, size_t length, size_t inner, const double *x, 
     }
 }
 
-/* best + log1p(rest) for up to 64 numbers, where best is finite; the logarithms of a whole block, see sd_exp_all. */
-static void sd_logsumexp_end(size_t n, double *rest, double *best)
+/* best + log1p(rest) for up to 64 numbers, where best is finite; the logarithms of whole blocks, see sd_exp_all. */
+SD_CALLED void sd_logsumexp_end(size_t n, double *rest, double *best)
 {
+    enum { BLOCK = 8 };
     SD_LOOP
-    for (int i = 0; i < 64; ++i)
+    for (size_t i = 0; i < (n + BLOCK - 1) / BLOCK * BLOCK; ++i)
         rest[i] = log1p(rest[i]);
     for (size_t i = 0; i < n; ++i)
         best[i] = isfinite(best[i]) ? best[i] + rest[i] : best[i];
@@ -453,13 +453,15 @@ static void sd_logsumexp(size_t outer, size_t length, size_t inner, const double
             sd_logsumexp_columns(inner - i < 64 ? inner - i : 64, length, inner, x + o * length * inner + i, y + o * inner + i);
 }
 
-/* x where 64 numbers are left there, else a copy of those that are, with zeros behind them. */
-SD_CALLED const double *sd_block(size_t left, const double *x, double *copy)
+/* x where `full` numbers are left there, else a copy of those that are, with zeros behind them up to a multiple of 16. */
+SD_CALLED const double *sd_block(size_t left, size_t full, const double *x, double *copy)
 {
-    if (left >= 64)
+    if (left >= full)
         return x;
-    for (size_t i = 0; i < 64; ++i)
-        copy[i] = i < left ? x[i] : 0.0;
+    for (size_t i = 0; i < left; ++i)
+        copy[i] = x[i];
+    for (size_t i = left; i % 16 != 0; ++i)
+        copy[i] = 0.0;
     return copy;
 }
 
@@ -592,13 +594,14 @@ int softmax_regression_gradient_packed(const size_t *sizes, const double *const 
     double *const Z_bar = workspace + 3*c*n;     /* n x c matrix */
     double *const v3 = workspace + 4*c*n;        /* vector of length n */
     double *const v5 = workspace + 4*c*n + n;    /* vector of length n */
-    double *const W_bar = out[1];
     double *const b_bar = out[2];
+    double *const W_bar = out[1];
 
     /* (1) v1 = X @ W */
     sd_gemm(gemm, 0, 0, n, c, d, X, d, W, c, 0, v1, c);
     const double v7_bar = 1.0/(double)n;         /* (8') v7_bar = 1/n, from v8 = v7/n */
     const double v5_bar = -v7_bar;               /* (6'b) v5_bar = -v7_bar, from v6 = v3 - v5 */
+    const double W_bar_factor = 2.0*lam;
     for (size_t i = 0; i < n; ++i) {
         SD_LOOP
         for (size_t j = 0; j < c; ++j) {
@@ -626,8 +629,52 @@ int softmax_regression_gradient_packed(const size_t *sizes, const double *const 
         }
         v7 = sd_lanes(64, v7_sums);
     }
+    {
+        double v3_at[64] = {0.0};
+        size_t at_0 = 0;
+        size_t at_1 = 0;
+        for (size_t start = 0; start < c*n; start += 64) {
+            const size_t left = c*n - start;
+            const int count = left < 64 ? (int)left : 64;
+            double Z_rest[64];
+            const double *Z_at = sd_block(left, 64, Z + start, Z_rest);
+            double Z_bar_rest[64];
+            double *Z_bar_to = left < 64 ? Z_bar_rest : Z_bar + start;
+            if (left < 64)
+                (void)sd_block(left, 64, Z_bar + start, Z_bar_rest);
+            for (size_t done = 0; done < (size_t)count;) {
+                size_t run = c - at_1;
+                run = run < (size_t)count - done ? run : (size_t)count - done;
+                for (size_t i = 0; i < run; ++i)
+                    v3_at[done + i] = v3[at_0];
+                at_1 += run;
+                done += run;
+                if (at_1 == c) {
+                    at_1 = 0;
+                    ++at_0;
+                }
+            }
+            for (int part = 0; part < count; part += 16) {
+                SD_LOOP
+                for (int lane = 0; lane < 16; ++lane) {
+                    const int k = part + lane;
+                    /* (3') Z_bar += v7_bar*exp(Z - v3[:, None]), from v3 = logsumexp(Z, axis=1) */
+                    Z_bar_to[k] += v7_bar*exp(Z_at[k] - v3_at[k]);
+                }
+            }
+            if (left < 64)
+                sd_copy(count, Z_bar_rest, Z_bar + start);
+        }
+    }
+    /* (2'b) b_bar = sum(Z_bar, axis=0), from Z = v1 + b */
+    for (size_t i = 0; i < c; ++i)
+        b_bar[i] = 0.0;
+    for (size_t i = 0; i < n; ++i) {
+        SD_LOOP
+        for (size_t j = 0; j < c; ++j)
+            b_bar[j] += Z_bar[i*c + j];
+    }
     const double v8 = v7/(double)n;              /* (8) v8 = v7/n */
-    const double W_bar_factor = 2.0*lam;
     double v9_sum;
     {
         double v9_sum_sums[64] = {0.0};
@@ -643,48 +690,6 @@ int softmax_regression_gradient_packed(const size_t *sizes, const double *const 
     }
     const double v10 = lam*v9_sum;               /* (10) v10 = lam*v9 */
     const double J = v8 + v10;                   /* (11) J = v8 + v10 */
-    {
-        double v3_at[64] = {0.0};
-        size_t at_0 = 0;
-        size_t at_1 = 0;
-        for (size_t start = 0; start < c*n; start += 64) {
-            const size_t left = c*n - start;
-            const int count = left < 64 ? (int)left : 64;
-            double Z_rest[64];
-            const double *Z_at = sd_block(left, Z + start, Z_rest);
-            double Z_bar_rest[64];
-            double *Z_bar_to = left < 64 ? Z_bar_rest : Z_bar + start;
-            if (left < 64)
-                (void)sd_block(left, Z_bar + start, Z_bar_rest);
-            for (size_t done = 0; done < (size_t)count;) {
-                size_t run = c - at_1;
-                run = run < (size_t)count - done ? run : (size_t)count - done;
-                for (size_t i = 0; i < run; ++i)
-                    v3_at[done + i] = v3[at_0];
-                at_1 += run;
-                done += run;
-                if (at_1 == c) {
-                    at_1 = 0;
-                    ++at_0;
-                }
-            }
-            SD_LOOP
-            for (int k = 0; k < 64; ++k) {
-                /* (3') Z_bar += v7_bar*exp(Z - v3[:, None]), from v3 = logsumexp(Z, axis=1) */
-                Z_bar_to[k] += v7_bar*exp(Z_at[k] - v3_at[k]);
-            }
-            if (left < 64)
-                sd_copy(count, Z_bar_rest, Z_bar + start);
-        }
-    }
-    /* (2'b) b_bar = sum(Z_bar, axis=0), from Z = v1 + b */
-    for (size_t i = 0; i < c; ++i)
-        b_bar[i] = 0.0;
-    for (size_t i = 0; i < n; ++i) {
-        SD_LOOP
-        for (size_t j = 0; j < c; ++j)
-            b_bar[j] += Z_bar[i*c + j];
-    }
     /* (1') W_bar += X.T @ Z_bar, from v1 = X @ W */
     sd_gemm(gemm, 1, 0, d, c, n, X, d, Z_bar, c, 1, W_bar, c);
     out[0][0] = J;

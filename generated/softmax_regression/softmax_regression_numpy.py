@@ -21,6 +21,7 @@ value: scalar
 derivative by W: d x c matrix
 derivative by b: vector of length c
 Operations: 2*c*d*n + c*d + 4*c*n + 2*n + 3 forward, 2*c*d*n + 2*c*d + 6*c*n + 3 reverse.
+In the code A.dot(B) is A @ B, and out= writes over an array that is not needed any more.
 """
 
 from typing import NamedTuple
@@ -31,13 +32,7 @@ import numpy as np
 def _floats(x: np.ndarray) -> np.ndarray:
     """An array of floats: float32 stays, integers become float64."""
     x = np.asarray(x)
-    return x.astype(np.result_type(x.dtype, np.float32), copy=False)
-
-
-def _result(value: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The value in its float type; a 0-d array becomes a scalar."""
-    result: np.ndarray = np.asarray(value, dtype)[()]
-    return result
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
 def logsumexp(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool = False) -> np.ndarray:
@@ -46,12 +41,39 @@ def logsumexp(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool 
     So a small rest is not lost. +-inf and NaN as the largest are the result; of nothing it is -inf.
     """
     x = _floats(x)
-    m = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    distance = x - m
-    rest = np.sum(np.where(distance == 0, 0, np.exp(distance)), axis=axis, keepdims=True)
-    rest = rest + (np.sum(distance == 0, axis=axis, keepdims=True) - 1).astype(x.dtype)
-    value = np.where(np.isfinite(m), m + np.log1p(rest), m)
-    return _result(value if keepdims else np.squeeze(value, axis=axis), x.dtype)
+    m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
+    value: np.ndarray = np.log1p(_all_but_one(np.exp(x - m), axis, m.size))
+    value += m
+    return value[()] if keepdims else value.squeeze(axis)[()]
+
+
+def logsumexp_and_softmax(
+    x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool = False, out: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """logsumexp(x), and its derivative exp(x - logsumexp(x)), made of the same exponentials; `out`, which may be x, is
+    memory for the latter.
+    """
+    m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
+    e = np.subtract(x, m, out=out)
+    np.exp(e, out=e)
+    rest = _all_but_one(e, axis, m.size)
+    value = np.log1p(rest)
+    value += m
+    rest += 1.0
+    e /= rest
+    return value[()] if keepdims else value.squeeze(axis)[()], e
+
+
+def _all_but_one(e: np.ndarray, axis: int | tuple[int, ...] | None, lanes: int) -> np.ndarray:
+    """The sum of e = exp(x - m) without one of the largest in every lane, which are 1: nothing small is added to a 1.
+
+    Where m is not finite, all of e that is not 0 is NaN and counts as a largest one.
+    """
+    smaller = e < 1.0
+    rest: np.ndarray = np.add.reduce(e, axis=axis, keepdims=True, where=smaller)
+    if smaller.size - np.count_nonzero(smaller) != lanes:  # some of the largest are equal
+        rest += np.add.reduce(~smaller, axis=axis, dtype=e.dtype, keepdims=True) - 1.0
+    return rest
 
 
 class Gradient(NamedTuple):
@@ -61,18 +83,41 @@ class Gradient(NamedTuple):
     b: np.ndarray
 
 
-def _array(name, given, shape):
-    """The argument as a float64 array of `shape`, in C order; a word in it fits any size."""
-    array = np.asarray(given, np.float64, order="C")
+def _refuse(*arguments):
+    """Raise ValueError for the first argument without its declared shape; a word fits any size."""
     sizes = {}
-    wanted = tuple(
-        sizes.setdefault(size, found) if isinstance(size, str) else size
-        for size, found in zip(shape, array.shape)
-    )
-    if array.ndim != len(shape) or array.shape != wanted:
-        expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    return array[()]  # a scalar becomes a number
+    for name, array, declared in arguments:
+        expected = ", ".join(str(sizes.get(size, size)) for size in declared)
+        wanted = tuple(
+            sizes.setdefault(size, found) if isinstance(size, str) else size
+            for size, found in zip(declared, array.shape)
+        )
+        if array.ndim != len(declared) or array.shape != wanted:
+            expected += "," * (len(declared) == 1)
+            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})") from None
+
+
+def _arguments(X, Y, W, b, lam):
+    """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
+    X = np.asarray(X, np.float64, order="C")
+    Y = np.asarray(Y, np.float64, order="C")
+    W = np.asarray(W, np.float64, order="C")
+    b = np.asarray(b, np.float64, order="C")
+    lam = np.asarray(lam, np.float64)[()]  # an array without axes becomes a number
+    try:
+        n, d = X.shape
+        _, c = Y.shape
+        if Y.shape != (n, c) or W.shape != (d, c) or b.shape != (c,) or lam.shape != ():
+            raise ValueError
+    except ValueError:
+        _refuse(
+            ("X", X, ("n", "d")),
+            ("Y", Y, ("n", "c")),
+            ("W", W, ("d", "c")),
+            ("b", b, ("c",)),
+            ("lam", lam, ()),
+        )
+    return X, Y, W, b, lam
 
 
 @np.errstate(all="ignore")
@@ -81,23 +126,17 @@ def value(X, Y, W, b, lam=0.001):
 
     X: (n, d), Y: (n, c), W: (d, c), b: (c,), lam: ()
     """
-    X = _array("X", X, ("n", "d"))
-    n, d = X.shape
-    Y = _array("Y", Y, (n, "c"))
-    c = Y.shape[1]
-    W = _array("W", W, (d, c))
-    b = _array("b", b, (c,))
-    lam = _array("lam", lam, ())
+    X, Y, W, b, lam = _arguments(X, Y, W, b, lam)
+    n = X.shape[0]
 
-    v1 = X @ W                                    # (1)
-    Z = v1 + b                                    # (2)
+    v1 = X.dot(W)                                 # (1)
+    Z = np.add(v1, b, out=v1)                     # (2)
     v3 = logsumexp(Z, axis=1)                     # (3)
-    v4 = Y*Z                                      # (4)
-    v5 = np.sum(v4, axis=1)                       # (5)
-    v6 = v3 - v5                                  # (6)
-    v7 = np.sum(v6)                               # (7)
+    v5 = np.vecdot(Y, Z)                          # (4); (5)
+    v6 = np.subtract(v3, v5, out=v3)              # (6)
+    v7 = v6.sum()                                 # (7)
     v8 = v7/n                                     # (8)
-    v9 = np.sum(W**2)                             # (9)
+    v9 = np.vdot(W, W)                            # (9)
     v10 = lam*v9                                  # (10)
     J = v8 + v10                                  # (11)
     return J
@@ -109,24 +148,18 @@ def gradient(X, Y, W, b, lam=0.001):
 
     X: (n, d), Y: (n, c), W: (d, c), b: (c,), lam: ()
     """
-    X = _array("X", X, ("n", "d"))
-    n, d = X.shape
-    Y = _array("Y", Y, (n, "c"))
-    c = Y.shape[1]
-    W = _array("W", W, (d, c))
-    b = _array("b", b, (c,))
-    lam = _array("lam", lam, ())
+    X, Y, W, b, lam = _arguments(X, Y, W, b, lam)
+    n = X.shape[0]
 
     # forward sweep
-    v1 = X @ W                                    # (1)
-    Z = v1 + b                                    # (2)
-    v3 = logsumexp(Z, axis=1)                     # (3)
-    v4 = Y*Z                                      # (4)
-    v5 = np.sum(v4, axis=1)                       # (5)
-    v6 = v3 - v5                                  # (6)
-    v7 = np.sum(v6)                               # (7)
+    v1 = X.dot(W)                                 # (1)
+    Z = np.add(v1, b, out=v1)                     # (2)
+    v5 = np.vecdot(Y, Z)                          # (4); (5)
+    v3, v3_softmax = logsumexp_and_softmax(Z, axis=1, out=Z)  # (3)
+    v6 = np.subtract(v3, v5, out=v3)              # (6)
+    v7 = v6.sum()                                 # (7)
     v8 = v7/n                                     # (8)
-    v9 = np.sum(W**2)                             # (9)
+    v9 = np.vdot(W, W)                            # (9)
     v10 = lam*v9                                  # (10)
     J = v8 + v10                                  # (11)
 
@@ -135,8 +168,9 @@ def gradient(X, Y, W, b, lam=0.001):
     v7_bar = 1/np.float64(n)                      # (8') from v8 = v7/n
     v5_bar = -v7_bar                              # (6'b) from v6 = v3 - v5
     Z_bar = v5_bar*Y                              # (4') from v4 = Y*Z
-    Z_bar += v7_bar*np.exp(Z - v3[:, None])       # (3') from v3 = logsumexp(Z, axis=1)
-    b_bar = np.sum(Z_bar, axis=0)                 # (2'b) from Z = v1 + b
-    W_bar += X.T @ Z_bar                          # (1') from v1 = X @ W
+    v3_softmax *= v7_bar                          # (3')
+    Z_bar += v3_softmax                           # (3') from v3 = logsumexp(Z, axis=1)
+    b_bar = Z_bar.sum(axis=0)                     # (2'b) from Z = v1 + b
+    W_bar += X.T.dot(Z_bar)                       # (1') from v1 = X @ W
 
     return J, Gradient(W_bar, b_bar)

@@ -73,6 +73,19 @@ static inline void sd_gemv(int ta, size_t m, size_t k, const double *a, size_t l
 {
     size_t i = 0;
     if (!ta) {
+        for (; k < 16 && m - i >= 4; i += 4) { /* short rows, four at a time, each summed as sd_dot does */
+            const double *a0 = a + i * lda, *a1 = a0 + lda, *a2 = a1 + lda, *a3 = a2 + lda;
+            double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+            for (size_t j = 0; j < k; ++j) {
+                s0 = SD_MADD(a0[j], x[j], s0);
+                s1 = SD_MADD(a1[j], x[j], s1);
+                s2 = SD_MADD(a2[j], x[j], s2);
+                s3 = SD_MADD(a3[j], x[j], s3);
+            }
+            const double sums[4] = {s0, s1, s2, s3};
+            for (size_t r = 0; r < 4; ++r)
+                y[i + r] = add ? y[i + r] + sums[r] : sums[r];
+        }
         for (; i < m; ++i) {
             const double sum = sd_dot(k, a + i * lda, x);
             y[i] = add ? y[i] + sum : sum;
@@ -94,64 +107,38 @@ static inline void sd_gemv(int ta, size_t m, size_t k, const double *a, size_t l
     }
 }
 
-/* x where 64 numbers are left there, else a copy of those that are, with zeros behind them. */
-SD_CALLED const double *sd_block(size_t left, const double *x, double *copy)
-{
-    if (left >= 64)
-        return x;
-    for (size_t i = 0; i < 64; ++i)
-        copy[i] = i < left ? x[i] : 0.0;
-    return copy;
-}
-
-/* y = x for the first numbers of a block. */
-SD_CALLED void sd_copy(int count, const double *x, double *y)
-{
-    for (int i = 0; i < count; ++i)
-        y[i] = x[i];
-}
-
 /* ---- value ---- */
 
 size_t two_layer_value_packed_workspace(const size_t *sizes)
 {
     (void)sizes;
-    return 10;
+    return 0;
 }
 
 int two_layer_value_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
     two_layer_gemm gemm)
 {
-    double nothing[1]; /* a workspace of size 0 */
-    if (workspace == NULL)
-        workspace = nothing;
     const double *const x = in[0];
     const double *const y = in[1];
     const double *const W1 = in[2];
     const double *const W2 = in[3];
     const double lam = in[4][0];
-    double *const z = workspace;                 /* vector of length 4 */
-    double *const h = workspace + 4;             /* vector of length 4 */
-    double *const o = workspace + 8;             /* vector of length 2 */
+    double z[4];                                 /* vector of length 4 */
+    double h[8];                                 /* vector of length 4 and padding */
+    double o[2];                                 /* vector of length 2 */
     (void)sizes;
+    (void)workspace;
     (void)gemm;
 
     /* (1) z = W1 @ x */
     sd_gemv(0, 4, 3, W1, 3, x, 0, z);
     {
-        for (size_t start = 0; start < 4; start += 64) {
-            const size_t left = 4 - start;
-            const int count = left < 64 ? (int)left : 64;
-            double z_rest[64];
-            const double *z_at = sd_block(left, z + start, z_rest);
-            double h_rest[64];
-            double *h_to = left < 64 ? h_rest : h + start;
-            SD_LOOP
-            for (int k = 0; k < 64; ++k)
-                h_to[k] = tanh(z_at[k]);                     /* (2) h = tanh(z) */
-            if (left < 64)
-                sd_copy(count, h_rest, h + start);
-        }
+        double z_at[8] = {0.0};
+        for (size_t i = 0; i < 4; ++i)
+            z_at[i] = z[i];
+        SD_LOOP
+        for (int k = 0; k < 8; ++k)
+            h[k] = tanh(z_at[k]);                        /* (2) h = tanh(z) */
     }
     /* (3) o = W2 @ h */
     sd_gemv(0, 2, 4, W2, 4, h, 0, o);
@@ -194,53 +181,40 @@ int two_layer_value(const double *x, const double *y, const double *W1, const do
 size_t two_layer_gradient_packed_workspace(const size_t *sizes)
 {
     (void)sizes;
-    return 16;
+    return 0;
 }
 
 int two_layer_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
     two_layer_gemm gemm)
 {
-    double nothing[1]; /* a workspace of size 0 */
-    if (workspace == NULL)
-        workspace = nothing;
     const double *const x = in[0];
     const double *const y = in[1];
     const double *const W1 = in[2];
     const double *const W2 = in[3];
     const double lam = in[4][0];
-    double *const z = workspace;                 /* vector of length 4 */
-    double *const h = workspace + 4;             /* vector of length 4 */
-    double *const d2 = workspace + 8;            /* vector of length 4 */
-    double *const o = workspace + 12;            /* vector of length 2 */
-    double *const v4 = workspace + 14;           /* vector of length 2 */
+    double z[4];                                 /* vector of length 4 */
+    double h[8];                                 /* vector of length 4 and padding */
+    double d2[8];                                /* vector of length 4 and padding */
+    double o[2];                                 /* vector of length 2 */
+    double v4[2];                                /* vector of length 2 */
     double *const W1_bar = out[1];
     double *const W2_bar = out[2];
-    double *const h_bar = workspace + 4;         /* vector of length 4 */
-    double *const z_bar = workspace;             /* vector of length 4 */
+    double h_bar[4];                             /* vector of length 4 */
+    double z_bar[4];                             /* vector of length 4 */
     (void)sizes;
+    (void)workspace;
     (void)gemm;
 
     /* (1) z = W1 @ x */
     sd_gemv(0, 4, 3, W1, 3, x, 0, z);
     {
-        for (size_t start = 0; start < 4; start += 64) {
-            const size_t left = 4 - start;
-            const int count = left < 64 ? (int)left : 64;
-            double z_rest[64];
-            const double *z_at = sd_block(left, z + start, z_rest);
-            double h_rest[64];
-            double *h_to = left < 64 ? h_rest : h + start;
-            double d2_rest[64];
-            double *d2_to = left < 64 ? d2_rest : d2 + start;
-            SD_LOOP
-            for (int k = 0; k < 64; ++k) {
-                h_to[k] = tanh(z_at[k]);                     /* (2) h = tanh(z) */
-                d2_to[k] = cosh(z_at[k]);                    /* (2') d2 = cosh(z), from h = tanh(z) */
-            }
-            if (left < 64)
-                sd_copy(count, h_rest, h + start);
-            if (left < 64)
-                sd_copy(count, d2_rest, d2 + start);
+        double z_at[8] = {0.0};
+        for (size_t i = 0; i < 4; ++i)
+            z_at[i] = z[i];
+        SD_LOOP
+        for (int k = 0; k < 8; ++k) {
+            h[k] = tanh(z_at[k]);                        /* (2) h = tanh(z) */
+            d2[k] = cosh(z_at[k]);                       /* (2') d2 = cosh(z), from h = tanh(z) */
         }
     }
     /* (3) o = W2 @ h */

@@ -44,7 +44,7 @@ typedef void (*two_layer_gemm)(const char *transa, const char *transb, const int
  *   lam: input, constant, number
  *   value_out: value, number
  */
-size_t two_layer_value_workspace(void); /* 10 */
+size_t two_layer_value_workspace(void); /* 0, and 14 in local arrays; all intermediate arrays have 14 */
 int two_layer_value(const double *x, const double *y, const double *W1, const double *W2, double lam,
     double *value_out, double *workspace, two_layer_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */
@@ -62,7 +62,7 @@ int two_layer_value_packed(const size_t *sizes, const double *const *in, double 
  *   W1_bar: gradient of the value by W1, 4 x 3 matrix
  *   W2_bar: gradient of the value by W2, 2 x 4 matrix
  */
-size_t two_layer_gradient_workspace(void); /* 16 */
+size_t two_layer_gradient_workspace(void); /* 0, and 32 in local arrays; all intermediate arrays have 26 */
 int two_layer_gradient(const double *x, const double *y, const double *W1, const double *W2, double lam,
     double *value_out, double *W1_bar, double *W2_bar, double *workspace, two_layer_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */

@@ -26,6 +26,7 @@ value: scalar
 derivative by W1: 4 x 3 matrix
 derivative by W2: 2 x 4 matrix
 Operations: 75 forward, 90 reverse.
+In the code A.dot(B) is A @ B, and out= writes over an array that is not needed any more.
 Update rule: gradient descent (Nocedal and Wright, Numerical Optimization, 2nd edition, section 2.2); see `update` and `train`.
 """
 
@@ -41,18 +42,42 @@ class Gradient(NamedTuple):
     W2: np.ndarray
 
 
-def _array(name, given, shape):
-    """The argument as a float64 array of `shape`, in C order; a word in it fits any size."""
-    array = np.asarray(given, np.float64, order="C")
+def _refuse(*arguments):
+    """Raise ValueError for the first argument without its declared shape; a word fits any size."""
     sizes = {}
-    wanted = tuple(
-        sizes.setdefault(size, found) if isinstance(size, str) else size
-        for size, found in zip(shape, array.shape)
-    )
-    if array.ndim != len(shape) or array.shape != wanted:
-        expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-        raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
-    return array[()]  # a scalar becomes a number
+    for name, array, declared in arguments:
+        expected = ", ".join(str(sizes.get(size, size)) for size in declared)
+        wanted = tuple(
+            sizes.setdefault(size, found) if isinstance(size, str) else size
+            for size, found in zip(declared, array.shape)
+        )
+        if array.ndim != len(declared) or array.shape != wanted:
+            expected += "," * (len(declared) == 1)
+            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})") from None
+
+
+def _arguments(x, y, W1, W2, lam):
+    """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
+    x = np.asarray(x, np.float64, order="C")
+    y = np.asarray(y, np.float64, order="C")
+    W1 = np.asarray(W1, np.float64, order="C")
+    W2 = np.asarray(W2, np.float64, order="C")
+    lam = np.asarray(lam, np.float64)[()]  # an array without axes becomes a number
+    if (
+        x.shape != (3,)
+        or y.shape != (2,)
+        or W1.shape != (4, 3)
+        or W2.shape != (2, 4)
+        or lam.shape != ()
+    ):
+        _refuse(
+            ("x", x, (3,)),
+            ("y", y, (2,)),
+            ("W1", W1, (4, 3)),
+            ("W2", W2, (2, 4)),
+            ("lam", lam, ()),
+        )
+    return x, y, W1, W2, lam
 
 
 @np.errstate(all="ignore")
@@ -61,22 +86,17 @@ def value(x, y, W1, W2, lam=0.01):
 
     x: (3,), y: (2,), W1: (4, 3), W2: (2, 4), lam: ()
     """
-    x = _array("x", x, (3,))
-    y = _array("y", y, (2,))
-    W1 = _array("W1", W1, (4, 3))
-    W2 = _array("W2", W2, (2, 4))
-    lam = _array("lam", lam, ())
+    x, y, W1, W2, lam = _arguments(x, y, W1, W2, lam)
 
-    z = W1 @ x                                    # (1)
-    h = np.tanh(z)                                # (2)
-    o = W2 @ h                                    # (3)
-    v4 = o - y                                    # (4)
-    v5 = v4*v4                                    # (5)
-    v6 = np.sum(v5)                               # (6)
+    z = W1.dot(x)                                 # (1)
+    h = np.tanh(z, out=z)                         # (2)
+    o = W2.dot(h)                                 # (3)
+    v4 = np.subtract(o, y, out=o)                 # (4)
+    v6 = v4.dot(v4)                               # (5); (6)
     L = v6/2                                      # (7)
     v8 = lam/2                                    # (8)
-    v9 = np.sum(W1**2)                            # (9)
-    v10 = np.sum(W2**2)                           # (10)
+    v9 = np.vdot(W1, W1)                          # (9)
+    v10 = np.vdot(W2, W2)                         # (10)
     v11 = v9 + v10                                # (11)
     s = v8*v11                                    # (12)
     J = L + s                                     # (13)
@@ -89,23 +109,18 @@ def gradient(x, y, W1, W2, lam=0.01):
 
     x: (3,), y: (2,), W1: (4, 3), W2: (2, 4), lam: ()
     """
-    x = _array("x", x, (3,))
-    y = _array("y", y, (2,))
-    W1 = _array("W1", W1, (4, 3))
-    W2 = _array("W2", W2, (2, 4))
-    lam = _array("lam", lam, ())
+    x, y, W1, W2, lam = _arguments(x, y, W1, W2, lam)
 
     # forward sweep
-    z = W1 @ x                                    # (1)
+    z = W1.dot(x)                                 # (1)
     h = np.tanh(z)                                # (2)
-    o = W2 @ h                                    # (3)
-    v4 = o - y                                    # (4)
-    v5 = v4*v4                                    # (5)
-    v6 = np.sum(v5)                               # (6)
+    o = W2.dot(h)                                 # (3)
+    v4 = np.subtract(o, y, out=o)                 # (4)
+    v6 = v4.dot(v4)                               # (5); (6)
     L = v6/2                                      # (7)
     v8 = lam/2                                    # (8)
-    v9 = np.sum(W1**2)                            # (9)
-    v10 = np.sum(W2**2)                           # (10)
+    v9 = np.vdot(W1, W1)                          # (9)
+    v10 = np.vdot(W2, W2)                         # (10)
     v11 = v9 + v10                                # (11)
     s = v8*v11                                    # (12)
     J = L + s                                     # (13)
@@ -114,9 +129,9 @@ def gradient(x, y, W1, W2, lam=0.01):
     W2_bar = 2*v8*W2                              # (10') from v10 = norm(W2)**2
     W1_bar = 2*v8*W1                              # (9') from v9 = norm(W1)**2
     W2_bar += np.outer(v4, h)                     # (3'a) from o = W2 @ h
-    h_bar = W2.T @ v4                             # (3'b) from o = W2 @ h
-    d2 = np.cosh(z)                               # (2') from h = tanh(z)
-    z_bar = h_bar/(d2*d2)                         # (2') from h = tanh(z)
+    h_bar = W2.T.dot(v4)                          # (3'b) from o = W2 @ h
+    d2 = np.cosh(z, out=z)                        # (2') from h = tanh(z)
+    z_bar = np.divide(h_bar, d2*d2, out=h_bar)    # (2') from h = tanh(z)
     W1_bar += np.outer(z_bar, x)                  # (1') from z = W1 @ x
 
     return J, Gradient(W1_bar, W2_bar)

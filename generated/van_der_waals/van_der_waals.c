@@ -16,6 +16,7 @@
  */
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "van_der_waals.h"
 
@@ -33,6 +34,12 @@
 #endif
 
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
+
+/* Nothing here decides by a number that could change, so a*b + c may be one operation, with one rounding. */
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=fast")
+#endif
 
 /* ---- value ---- */
 
@@ -105,17 +112,28 @@ int van_der_waals_value_arrays(size_t n, const double *const *in, const ptrdiff_
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_value_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
@@ -218,6 +236,21 @@ int van_der_waals_gradient_arrays(size_t n, const double *const *in, const ptrdi
         if (out_stride[k] != 1)
             direct = 0;
     }
+    /* Arrays a multiple of 4096 bytes apart have the same place in the first-level cache, where more than 8 push each
+       other out: they go through the blocks. Where they reach beyond the caches, memory is what takes the time. */
+    unsigned char places[64] = {0};
+    uintptr_t low = UINTPTR_MAX, high = 0;
+    int crowded = 0;
+    for (int k = 0; k < INPUTS + OUTPUTS; ++k) {
+        const uintptr_t address = k < INPUTS ? (uintptr_t)in[k] : (uintptr_t)out[k - INPUTS];
+        if (k < INPUTS && in_stride[k] == 0)
+            continue;
+        low = address < low ? address : low;
+        high = address > high ? address : high;
+        crowded |= ++places[address / 64 % 64] > 8;
+    }
+    if (crowded && high - low < ((uintptr_t)1 << 24))
+        direct = 0;
     if (direct) {
         sd_gradient_blocks(n / SD_BLOCK, in_at, in_step, out_at);
         done = n / SD_BLOCK * SD_BLOCK;
@@ -225,17 +258,28 @@ int van_der_waals_gradient_arrays(size_t n, const double *const *in, const ptrdi
     for (; done < n; done += SD_BLOCK) { /* copy in, compute, copy out; a short block repeats its last point */
         const int count = n - done < SD_BLOCK ? (int)(n - done) : SD_BLOCK;
         for (int k = 0; k < INPUTS; ++k) {
-            if (in_stride[k] != 0)
+            if (in_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    in_block[k][i] = in[k][done + (size_t)i];
+            } else if (in_stride[k] != 0) {
                 for (int i = 0; i < SD_BLOCK; ++i)
                     in_block[k][i] = in[k][(ptrdiff_t)(done + (size_t)(i < count ? i : count - 1)) * in_stride[k]];
+            }
             in_at[k] = in_block[k];
         }
         for (int k = 0; k < OUTPUTS; ++k)
             out_at[k] = out_block[k];
         sd_gradient_blocks(1, in_at, in_step, out_at);
         for (int k = 0; k < OUTPUTS; ++k)
-            for (int i = 0; i < count; ++i)
-                out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            if (out_stride[k] == 1 && count == SD_BLOCK) {
+                SD_LOOP
+                for (int i = 0; i < SD_BLOCK; ++i)
+                    out[k][done + (size_t)i] = out_block[k][i];
+            } else {
+                for (int i = 0; i < count; ++i)
+                    out[k][(ptrdiff_t)(done + (size_t)i) * out_stride[k]] = out_block[k][i];
+            }
     }
     return 0;
 }
@@ -258,3 +302,7 @@ int van_der_waals_gradient_batch(size_t n, const double *T, ptrdiff_t T_stride, 
     const ptrdiff_t sd_out_stride[] = {value_out_stride, d_T_stride, d_v_stride, d_a_stride, d_b_stride};
     return van_der_waals_gradient_arrays(n, sd_in, sd_in_stride, sd_out, sd_out_stride);
 }
+
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#pragma GCC pop_options
+#endif

@@ -2,6 +2,7 @@
 
     <root>/<key>/library, manifest.json     one entry, published by one rename of a finished directory
     <root>/locks/<key>                      held while the entry is built; the kernel drops it with its process
+    <root>/templates/                       bytecode of the templates, see `symdiff.build.templates`
     <root>/.work-*                          an entry in the making, or one being thrown away; locked while in use
 
 The root is `$SYMDIFF_CACHE`, `$XDG_CACHE_HOME/symdiff` or `~/.cache/symdiff`. It is used only if nobody else can write
@@ -43,7 +44,7 @@ _LARGEST = 1 << 30
 Build = Callable[[Path], Path]
 
 
-class _Unusable(Exception):
+class Unusable(Exception):
     """Why a directory cannot be the cache."""
 
 
@@ -60,7 +61,7 @@ def get_or_build(parts: Mapping[str, object], build: Build, *, wait: float = LOC
         directory = str(root)
         prepare(root)
         return _from(root, parts, build, wait)
-    except (_Unusable, OSError) as reason:
+    except (Unusable, OSError) as reason:
         try:
             fallback = _private_root(f"{directory} cannot be used: {reason}")
             return _from(fallback, parts, build, wait)
@@ -77,7 +78,7 @@ def entry_key(parts: Mapping[str, object]) -> str:
 
 
 def default_root() -> Path:
-    """Where the cache belongs for this user; raises `_Unusable` if the environment names no place."""
+    """Where the cache belongs for this user; raises `Unusable` if the environment names no place."""
     if chosen := os.environ.get("SYMDIFF_CACHE"):
         return Path(os.path.abspath(chosen))
     shared = os.environ.get("XDG_CACHE_HOME", "")
@@ -85,12 +86,12 @@ def default_root() -> Path:
         return Path(shared) / "symdiff"
     home = os.environ.get("HOME" if os.name != "nt" else "USERPROFILE", "")
     if not os.path.isabs(home):
-        raise _Unusable("HOME is not set")
+        raise Unusable("HOME is not set")
     return Path(home) / ".cache" / "symdiff"
 
 
 def prepare(root: Path) -> None:
-    """Create the root (mode 0700) or see that it is safe. Raises `_Unusable` or OSError.
+    """Create the root (mode 0700) or see that it is safe. Raises `Unusable` or OSError.
 
     A directory that others can write to is refused and not repaired: something may already lie in it.
     """
@@ -101,16 +102,16 @@ def prepare(root: Path) -> None:
         return
     link = root.lstat()
     if link.st_uid != os.geteuid():
-        raise _Unusable("it belongs to another user")
+        raise Unusable("it belongs to another user")
     real = root.stat()
     if not stat.S_ISDIR(real.st_mode) or real.st_uid != os.geteuid():
-        raise _Unusable("it is not a directory of this user")
+        raise Unusable("it is not a directory of this user")
     if real.st_mode & 0o022:
-        raise _Unusable("others can write to it")
+        raise Unusable("others can write to it")
     for parent in root.resolve().parents:
         mode = parent.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            raise _Unusable(f"everybody can replace directories in {parent}")
+            raise Unusable(f"everybody can replace directories in {parent}")
     if real.st_mode & 0o077:
         root.chmod(0o700)
 
@@ -155,8 +156,8 @@ def _verified(entry: Path, key: str) -> bytes | None:
     try:
         if not stat.S_ISDIR(entry.lstat().st_mode):
             return None
-        manifest = json.loads(_read_own(entry / "manifest.json"))
-        image = _read_own(entry / "library")
+        manifest = json.loads(read_own(entry / "manifest.json"))
+        image = read_own(entry / "library")
     except (OSError, ValueError, RecursionError):
         return None
     expected = {"key": key, "size": len(image), "sha256": hashlib.sha256(image).hexdigest()}
@@ -165,7 +166,7 @@ def _verified(entry: Path, key: str) -> bytes | None:
     return image
 
 
-def _read_own(path: Path) -> bytes:
+def read_own(path: Path) -> bytes:
     """The whole file, if it is a regular file that only this user can write. Raises OSError otherwise."""
     # Non-blocking, or a planted pipe would hang the open.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -190,13 +191,13 @@ def _build(root: Path, key: str, parts: Mapping[str, object], build: Build) -> b
             "sha256": hashlib.sha256(image).hexdigest(),
             "parts": {name: value for name, value in parts.items() if name != "source"},
         }
-        _write_own(entry / "library", image)
-        _write_own(entry / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
+        write_own(entry / "library", image)
+        write_own(entry / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
         _publish(entry, root / key, key, work)
     return image
 
 
-def _write_own(path: Path, content: bytes) -> None:
+def write_own(path: Path, content: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with open(os.open(path, flags, 0o600), "wb") as file:
         file.write(content)

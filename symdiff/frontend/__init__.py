@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from symdiff.errors import ParseError, SymdiffError, UnsupportedError, quoted
-from symdiff.formula import FormulaData, Limits
+from symdiff.formula_data import FormulaData, Limits
 from symdiff.frontend.binding import bind
 from symdiff.frontend.files import read_text
 from symdiff.frontend.parser import parse

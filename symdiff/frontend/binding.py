@@ -21,7 +21,7 @@ from typing import Any
 
 from symdiff.errors import ParseError, SymdiffError, UnsupportedError, nearest, quoted
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, walk
-from symdiff.formula import Abstract, FormulaData, Helper, Limits, Statement
+from symdiff.formula_data import Abstract, FormulaData, Helper, Limits, Statement
 from symdiff.frontend.calls import advice, default_options
 from symdiff.frontend.files import read_text
 from symdiff.frontend.parser import HELPER_LEVELS, Parser

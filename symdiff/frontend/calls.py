@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from symdiff.errors import ParseError, nearest, quoted
 from symdiff.expr import Call, Expr, Number
-from symdiff.formula import Abstract, Helper, Limits
+from symdiff.formula_data import Abstract, Helper, Limits
 from symdiff.frontend.sizes import FLATTEN, Sizes
 from symdiff.frontend.stream import shown, start_of
 from symdiff.frontend.tokens import NAME, NUMBER, Token
@@ -35,8 +35,7 @@ from symdiff.shapes import Shape
 _A_COMPARISON = "a comparison stands only as the condition of where(condition, a, b)"
 
 
-@dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(NamedTuple):
     """An expression with its place in the text, brackets around it included."""
 
     expr: Expr

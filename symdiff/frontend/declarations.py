@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from symdiff.errors import DomainError, ParseError, ShapeError, quoted
 from symdiff.expr import Call, Name, walk
-from symdiff.formula import Abstract, Default, Input, Limits
+from symdiff.formula_data import Abstract, Default, Input, Limits
 from symdiff.frontend.expressions import Expressions
 from symdiff.frontend.sizes import MAX_AXES
 from symdiff.frontend.stream import shown

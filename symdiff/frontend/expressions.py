@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from symdiff.errors import DomainError, nearest, quoted
 from symdiff.expr import Call, Expr, Name, Number
-from symdiff.formula import Input, Limits
+from symdiff.formula_data import Input, Limits
 from symdiff.frontend.calls import Bracket, Calls, Operand, advice, compares
 from symdiff.frontend.stream import shown
 from symdiff.frontend.tokens import NAME, NUMBER, OPERATOR, STRING, Token

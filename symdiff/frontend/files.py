@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from symdiff.errors import ParseError, UnsupportedError, quoted
-from symdiff.formula import Limits
+from symdiff.formula_data import Limits
 
 _BYTES_PER_CHARACTER = 4  # at most, in UTF-8
 

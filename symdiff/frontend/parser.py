@@ -30,9 +30,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from symdiff.collector import at_rest
 from symdiff.errors import nearest, quoted
 from symdiff.expr import Call, Name, walk
-from symdiff.formula import FormulaData, Helper, Limits, Statement
+from symdiff.formula_data import FormulaData, Helper, Limits, Statement
 from symdiff.frontend.declarations import Declarations, check_name
 from symdiff.frontend.stream import shown
 from symdiff.frontend.tokens import END, NAME, NEWLINE, Token, tokenize
@@ -43,6 +44,7 @@ from symdiff.shapes import Shape
 HELPER_LEVELS = 100  # a helper calls a helper calls ...; later stages inline them level by level
 
 
+@at_rest
 def parse(
     text: str,
     *,

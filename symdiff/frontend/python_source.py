@@ -21,7 +21,7 @@ from typing import Any
 
 from symdiff.errors import ParseError, ShapeError, SymdiffError, UnsupportedError, nearest, quoted
 from symdiff.expr import Call, Name, walk
-from symdiff.formula import FormulaData, Limits, Statement
+from symdiff.formula_data import FormulaData, Limits, Statement
 from symdiff.frontend.declarations import Kind
 from symdiff.frontend.parser import Parser
 from symdiff.frontend.sizes import MAX_AXES

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from symdiff.errors import ParseError, nearest, quoted
-from symdiff.formula import Input, Limits
+from symdiff.formula_data import Input, Limits
 from symdiff.frontend.stream import Stream, shown
 from symdiff.frontend.tokens import NAME, NUMBER, Token
 from symdiff.frontend.words import MODULES

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from symdiff.errors import ParseError, UnsupportedError, quoted
 from symdiff.expr import Expr, Span
-from symdiff.formula import Limits
+from symdiff.formula_data import Limits
 from symdiff.frontend.tokens import END, NAME, NEWLINE, NUMBER, OPERATOR, Token
 from symdiff.frontend.words import KEYWORDS, keyword_message
 
@@ -21,14 +21,17 @@ class Stream:
         self.ahead: list[Token] = []
 
     def peek(self, distance: int = 0) -> Token:
-        while len(self.ahead) <= distance:
-            self.ahead.append(next(self.tokens, None) or Token(END, "", len(self.text), len(self.text)))
-        return self.ahead[distance]
+        ahead = self.ahead
+        while len(ahead) <= distance:
+            ahead.append(self.following())
+        return ahead[distance]
 
     def take(self) -> Token:
-        token = self.peek()
-        del self.ahead[0]
-        return token
+        return self.ahead.pop(0) if self.ahead else self.following()
+
+    def following(self) -> Token:
+        """The next token that nobody has looked at."""
+        return next(self.tokens, None) or Token(END, "", len(self.text), len(self.text))
 
     def sees(self, text: str, distance: int = 0) -> bool:
         """True where the next operator is `text`."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from symdiff.errors import DomainError, ParseError, UnsupportedError, quoted
 from symdiff.expr import Call, Expr, Name, Number, call
-from symdiff.formula import FormulaData, Limits
+from symdiff.formula_data import FormulaData, Limits
 from symdiff.frontend.declarations import check_name
 from symdiff.frontend.parser import parse
 from symdiff.ops import COMPARE_OPS, TABLE

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from symdiff.errors import ParseError, quoted
-from symdiff.formula import Limits
+from symdiff.formula_data import Limits
 
 NUMBER, NAME, OPERATOR, NEWLINE, STRING, END = "number", "name", "operator", "newline", "string", "end"
 
@@ -70,8 +70,7 @@ _LOOK_ALIKE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One piece of the text; `start` and `end` are offsets into it."""
 
     kind: str
@@ -98,14 +97,14 @@ def tokenize(
             at=0,
         )
     position = start
-    while position < end:
-        match = pattern.match(text, position, end)
-        if match is None:
-            raise ParseError(_alien(text[position]), text=text, at=position)
-        kind = match.lastgroup
-        piece, start, position = match.group(), position, match.end()
+    for match in pattern.finditer(text, start, end):
+        start = match.start()
+        if start != position:  # something that is no token was jumped over
+            break
+        position, kind = match.end(), match.lastgroup
         if kind == "skip":
             continue
+        piece = match.group()
         if kind == "operator":
             if piece != "->" or not python:
                 _refuse(piece, text, start)
@@ -119,6 +118,8 @@ def tokenize(
         if kind == "number":
             _refuse_number(text, piece, start, position)
         yield Token(kind or END, piece, start, position)
+    if position < end:
+        raise ParseError(_alien(text[position]), text=text, at=position)
     yield Token(END, "", end, end)
 
 

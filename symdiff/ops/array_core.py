@@ -73,7 +73,8 @@ class ArrayOp:
     local      for a reduction, the partial by each element, an array like the operand
     tangent    tangent of the value, from the tangents of the operands (None where an operand has none)
     numpy      the value: a function of (options, *operands)
-    exact      the value over arrays of mpmath numbers, where NumPy's own function does not serve
+    exact      the value over arrays of mpmath numbers, where NumPy's own function does not serve: the name of a
+               function of `array_exact`, which is imported only when one of them is called
     resolve    the options with sizes as numbers, from the values of the dimensions
     text, python, latex  spelling, from the call and the names of dimensions
     edges      ties, empty axes, singular matrices, for people
@@ -91,7 +92,7 @@ class ArrayOp:
     local: Callable[[Rule], Expr] | None = None
     tangent: Tangent = _no_tangent
     numpy: Callable[..., Any] | None = None
-    exact: Callable[..., Any] | None = None
+    exact: str = ""
     resolve: Callable[[tuple[Any, ...], Mapping[str, int]], tuple[Any, ...]] = lambda options, values: options
     text: Words
     python: Words | None = None

@@ -17,7 +17,7 @@ import numpy as np
 def _floats(x: np.ndarray) -> np.ndarray:
     """An array of floats: float32 stays, integers become float64."""
     x = np.asarray(x)
-    return x.astype(np.result_type(x.dtype, np.float32), copy=False)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
 def _result(value: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -34,6 +34,22 @@ def _lanes(x: np.ndarray, axis: int | tuple[int, ...] | None) -> tuple[np.ndarra
     kept = x.ndim - len(axes)
     count = int(np.prod(moved.shape[kept:], dtype=np.int64))
     return moved.reshape((*moved.shape[:kept], count)), axes, moved.shape
+
+
+# ---- Elementwise: a value with what its derivative needs ----
+
+
+def sigmoid_and_slope(x: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """v = sigmoid(x), and its derivative v*sigmoid(-x) = v/(1 + exp(x)), with one exponential for both.
+
+    `out`, which may be x, is memory for the derivative. It is 0 beyond x = 709.78 (88.7 in float32), where exp(x) is
+    infinite and the derivative no normal number (below 5.6e-309).
+    """
+    e = np.exp(x, out=out)
+    v = np.minimum(e, 1e38)  # stands for all larger exponentials, whose sigmoid is 1
+    v /= 1.0 + v
+    e += 1.0
+    return v, np.divide(v, e, out=e)
 
 
 # ---- Reductions ----
@@ -66,19 +82,48 @@ def logsumexp(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool 
     So a small rest is not lost. +-inf and NaN as the largest are the result; of nothing it is -inf.
     """
     x = _floats(x)
-    m = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    distance = x - m
-    rest = np.sum(np.where(distance == 0, 0, np.exp(distance)), axis=axis, keepdims=True)
-    rest = rest + (np.sum(distance == 0, axis=axis, keepdims=True) - 1).astype(x.dtype)
-    value = np.where(np.isfinite(m), m + np.log1p(rest), m)
-    return _result(value if keepdims else np.squeeze(value, axis=axis), x.dtype)
+    m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
+    value: np.ndarray = np.log1p(_all_but_one(np.exp(x - m), axis, m.size))
+    value += m
+    return value[()] if keepdims else value.squeeze(axis)[()]
 
 
-def softmax(x: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
-    """exp(x)/sum(exp(x)), after subtraction of the largest; NaN where that is +-inf or NaN."""
+def logsumexp_and_softmax(
+    x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool = False, out: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """logsumexp(x), and its derivative exp(x - logsumexp(x)), made of the same exponentials; `out`, which may be x, is
+    memory for the latter.
+    """
+    m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
+    e = np.subtract(x, m, out=out)
+    np.exp(e, out=e)
+    rest = _all_but_one(e, axis, m.size)
+    value = np.log1p(rest)
+    value += m
+    rest += 1.0
+    e /= rest
+    return value[()] if keepdims else value.squeeze(axis)[()], e
+
+
+def _all_but_one(e: np.ndarray, axis: int | tuple[int, ...] | None, lanes: int) -> np.ndarray:
+    """The sum of e = exp(x - m) without one of the largest in every lane, which are 1: nothing small is added to a 1.
+
+    Where m is not finite, all of e that is not 0 is NaN and counts as a largest one.
+    """
+    smaller = e < 1.0
+    rest: np.ndarray = np.add.reduce(e, axis=axis, keepdims=True, where=smaller)
+    if smaller.size - np.count_nonzero(smaller) != lanes:  # some of the largest are equal
+        rest += np.add.reduce(~smaller, axis=axis, dtype=e.dtype, keepdims=True) - 1.0
+    return rest
+
+
+def softmax(x: np.ndarray, axis: int | tuple[int, ...] | None, out: np.ndarray | None = None) -> np.ndarray:
+    """exp(x)/sum(exp(x)), after subtraction of the largest; NaN where that is +-inf or NaN. `out` may be x."""
     x = _floats(x)
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
-    return _result(e / np.sum(e, axis=axis, keepdims=True), x.dtype)
+    e: np.ndarray = np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf), out=out)
+    np.exp(e, out=e)
+    e /= np.add.reduce(e, axis=axis, keepdims=True)
+    return e
 
 
 def prod_others(x: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:

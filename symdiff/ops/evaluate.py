@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
-from symdiff.expr import Call, Expr, Name, Number, bottom_up, is_constant
-from symdiff.ops import ARRAYS, COMPARE_OPS, TABLE, array_exact, helpers
+from symdiff.expr import Call, Expr, Form, Name, Number, Pattern, bottom_up, form_of, is_constant
+from symdiff.ops import ARRAYS, COMPARE_OPS, TABLE, helpers
 from symdiff.ops.array_core import contraction
 from symdiff.ops.core import OPERAND_NAMES, Spelling
 
@@ -91,13 +91,16 @@ def evaluate_mp(
     """
     import mpmath
 
+    from symdiff.ops import array_exact
+
     def leaf(part: Name | Number) -> Any:
         return values[part.id] if isinstance(part, Name) else mpmath.mpf(part.value)
 
     def node(call: Call, args: list[Any]) -> Any:
         entry = ARRAYS.get(call.op)
         if entry is not None:
-            value = (entry.exact or entry.numpy or _no_value)(entry.resolve(call.options, sizes or {}), *args)
+            own = getattr(array_exact, entry.exact) if entry.exact else entry.numpy or _no_value
+            value = own(entry.resolve(call.options, sizes or {}), *args)
             return array_exact.numbers(value)
         if any(isinstance(arg, np.ndarray) for arg in args):
             return np.frompyfunc(function(call.op), len(args), 1)(*args)
@@ -122,7 +125,18 @@ def fold(expr: Expr) -> Expr:
     signs move to the front of a product. `a + 0` stays, because it turns -0.0 into 0.0. One rule may change the sign of
     a zero: xlogy(a, c) of a positive constant c is a*log(c).
     """
-    return bottom_up(expr, lambda leaf: leaf, lambda call, args: _fold_call(call.over(args)))
+    if not isinstance(expr, Call):
+        return expr
+    form, names = form_of(expr)
+    folded = _folded(form)
+    return expr if folded is None else folded.over(names)
+
+
+@lru_cache(maxsize=10_000)
+def _folded(form: Form) -> Pattern | None:
+    """What calls of a form fold to; None for those that stay."""
+    made = bottom_up(form.expr, lambda leaf: leaf, lambda call, args: _fold_call(call.over(args)))
+    return None if made == form.expr else Pattern(made)
 
 
 def _number(expr: Expr) -> float | None:

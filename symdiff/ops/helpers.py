@@ -34,19 +34,14 @@ def _polynomial(coefficients: tuple[float, ...], x: np.ndarray) -> np.ndarray:
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1/(1 + exp(-x)), written as exp(x)/(1 + exp(x)) for x < 0 so that the left tail is exact."""
-    e = np.exp(-np.abs(x))
-    return _like(np.where(x >= 0, 1.0, e) / (1.0 + e), x)
+    """exp(x)/(1 + exp(x)): the left tail is exact. 1e38 stands for all larger exponentials, whose result is 1."""
+    e: np.ndarray = np.minimum(np.exp(x), 1e38)
+    return e / (1.0 + e)
 
 
 def softplus(x: np.ndarray) -> np.ndarray:
     """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)): two terms >= 0, so nothing cancels."""
     return _like(np.where(x > 0, x, 0.0) + np.log1p(np.exp(-np.abs(x))), x)
-
-
-def relu(x: np.ndarray) -> np.ndarray:
-    """x where x > 0, else 0; NaN stays NaN and -0.0 becomes 0.0."""
-    return _like(np.where(x <= 0, 0.0, x), x)
 
 
 def silu(x: np.ndarray) -> np.ndarray:

@@ -17,6 +17,8 @@ def call_shape(call: Call, shapes: Sequence[Shape]) -> Shape:
     entry = ARRAYS.get(call.op)
     if entry is not None:
         return entry.shape(call, shapes)
+    if not any(shapes):  # scalars
+        return ()
     try:
         return reduce(broadcast, shapes, ())
     except ShapeFault as fault:
@@ -26,6 +28,9 @@ def call_shape(call: Call, shapes: Sequence[Shape]) -> Shape:
 
 def shape_of(expr: Expr, shapes: Mapping[str, Shape]) -> Shape:
     """Shape of an expression; names that are not in `shapes` (dimensions) are scalars. Raises ShapeFault."""
+
+    if type(expr) is Name:
+        return shapes.get(expr.id, ())
 
     def leaf(part: Name | Number) -> Shape:
         return shapes.get(part.id, ()) if isinstance(part, Name) else ()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.expr import Call, Expr, call
-from symdiff.ops import array_exact, array_helpers
+from symdiff.ops import array_helpers
 from symdiff.ops.array_core import ArrayOp, Names, Rule, array_fault, axis_text, normal_axis, words
 from symdiff.ops.core import ATOM, LOOSE, Spelling
 from symdiff.shapes import (
@@ -336,7 +336,7 @@ OPS = (
         adjoint=lambda rule, k, bar: call("index", bar, options=(rule.options[0],)),
         tangent=_all_linear,
         numpy=lambda options, x: array_helpers.put(x, options[1], options[0]),
-        exact=array_exact.put,
+        exact="put",
         resolve=lambda options, values: (python_items(options[0], values), shape_value(options[1], values)),
         text=_put_words("put"),
         python=_put_words("put"),

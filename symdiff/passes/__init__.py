@@ -5,21 +5,25 @@
 
 from __future__ import annotations
 
+from symdiff.collector import at_rest
 from symdiff.passes.arithmetic import drop_copies, scalars_first
 from symdiff.passes.cse import merge_repeated_steps, share_subexpressions
 from symdiff.passes.dead import drop_unused
 from symdiff.passes.fold import fold_constants
 from symdiff.passes.products import order_products
+from symdiff.passes.units import drop_units
 from symdiff.passes.views import drop_broadcasts, inline_transposes
 from symdiff.tape import Tape
 
 
+@at_rest
 def for_values(tape: Tape) -> Tape:
     """A tape of primal steps, each value computed once."""
     merged = merge_repeated_steps(fold_constants(tape))
-    return drop_unused(order_products(inline_transposes(merged)) if tape.is_array else merged)
+    return drop_unused(order_products(drop_units(inline_transposes(merged))) if tape.is_array else merged)
 
 
+@at_rest
 def for_code(tape: Tape) -> Tape:
     """A complete tape, ready to be printed as code."""
     folded = fold_constants(tape)
@@ -31,6 +35,7 @@ def for_code(tape: Tape) -> Tape:
 __all__ = [
     "drop_broadcasts",
     "drop_copies",
+    "drop_units",
     "drop_unused",
     "fold_constants",
     "for_code",

@@ -26,7 +26,7 @@ from symdiff.ops import PUBLIC
 # files whose frames are not the user's; folders with their separator, so that numpy does not hide numpyro
 _HIDDEN = (
     str(Path(__file__).parent / "_")[:-1],
-    str(Path(__file__).parents[1] / "pipeline.py"),
+    str(Path(__file__).parents[1] / "pipeline" / "_")[:-1],
     str(Path(np.__file__).parent / "_")[:-1],
 )
 E = TypeVar("E", bound=SymdiffError)

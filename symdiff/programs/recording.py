@@ -18,7 +18,7 @@ import numpy as np
 
 from symdiff.errors import DomainError, ParseError, ShapeError, SymdiffError, UnsupportedError, nearest, quoted
 from symdiff.expr import Call, Expr, Name, Number
-from symdiff.formula import FormulaData, Group, Input, Limits, Statement
+from symdiff.formula_data import FormulaData, Group, Input, Limits, Statement
 from symdiff.ops import PUBLIC
 from symdiff.programs.lines import explained, located
 from symdiff.programs.operand import Condition

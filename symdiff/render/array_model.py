@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.expr import ONE_NUMBER, Call, Expr, Name, Number, bottom_up, substitute, walk
-from symdiff.formula import FormulaData, Helper
+from symdiff.formula_data import FormulaData, Helper
 from symdiff.ops import ARRAYS, COMPARE_OPS, TABLE
 from symdiff.ops.evaluate import fold
 from symdiff.ops.infer import shape_of

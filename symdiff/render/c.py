@@ -17,12 +17,12 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from symdiff.expr import Call, walk
-from symdiff.render.c_array import array_module
+from symdiff.collector import at_rest
 from symdiff.render.c_chunks import chunked
+from symdiff.render.c_contract import may_contract
 from symdiff.render.c_function import Function, Words, fused
+from symdiff.render.c_schedule import for_compilers
 from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype, wanted_kinds
-from symdiff.render.c_train import rule_ops, training
 from symdiff.render.context import Sheet, left_out
 from symdiff.render.environment import render, template_root
 from symdiff.shapes import described
@@ -36,15 +36,20 @@ _POINTER = 8  # bytes
 _FRAMES = 1024  # bytes: saved registers and return addresses of four functions, and what libm takes
 
 
+@at_rest
 def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     """The C file of `sheet` and its header, with the functions of `kinds`: by default all that there are.
 
     kinds: `value`, `gradient`, and `train`, which needs the gradient and a sheet with an update rule.
     """
-    if sheet.code.is_array:
+    if sheet.code.is_array:  # imported here, because it is large and formulas of numbers need none of it
+        from symdiff.render.c_array import array_module
+
         return array_module(sheet, kinds)
     wanted, trains = wanted_kinds(sheet, kinds)
     tapes = {"value": Tape(sheet.code.inputs, sheet.code.primal, sheet.code.outputs[:1]), "gradient": sheet.code}
+    if sum(len(tapes[kind].steps) for kind in wanted) <= _LONGEST_FUSED:
+        tapes = {kind: for_compilers(tape) for kind, tape in tapes.items()}
     functions = [Function(sheet, kind, tapes[kind]) for kind in wanted]
     statements = sum(len(function.tape.steps) for function in functions)
     arrays = max(len(function.inputs) + len(function.outputs) for function in functions)
@@ -55,6 +60,8 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     contexts = [function.common(heavy) | made for function, made in zip(functions, contexts, strict=True)]
     helpers = _helpers(sheet, functions[-1].tape, words, trains)
     texts = [*helpers, *(line for made in contexts for line in made["text"])]
+    fast_exp = not long and any(function.has_exp for function in functions)
+    texts += ["exp(x)"] * fast_exp  # what the macro falls back on
     libm = libm_used(texts, suffix)
     vector = tuple(name for name in libm if name in VECTOR and not long)
     context: dict[str, Any] = {
@@ -65,9 +72,13 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "long": long,
         "heavy": heavy,
         "array": False,
-        "train": training(sheet) if trains else None,
+        "train": _training(sheet) if trains else None,
         "helpers": helpers,
+        "contract": not long and not helpers and may_contract(functions[-1].tape),
         "sincos": any(made["pairs"] for made in contexts),
+        "fast_exp": fast_exp,
+        "crowds": not long and arrays > 8,
+        "exp_helper": helper("fast_exp", functions[-1].real, suffix, words),
         "sincos_helper": helper("sincos", functions[-1].real, suffix, words),
         "facts": _facts(functions[-1]),
         "stack": _stack(contexts, 4 if suffix else 8, heavy) if long else "",
@@ -76,6 +87,12 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     }
     source, header = render("c", "module.c.j2", **context), render("c", "module.h.j2", **context)
     return CSource(source, header, sheet.name, tuple(name + suffix for name in vector), statements, heavy)
+
+
+def _training(sheet: Sheet) -> dict[str, Any]:
+    from symdiff.render.c_train import training
+
+    return training(sheet)
 
 
 def _stack(contexts: list[dict[str, Any]], item: int, heavy: bool) -> str:
@@ -112,8 +129,10 @@ def _facts(function: Function) -> list[str]:
 def _helpers(sheet: Sheet, tape: Tape, words: Words, trains: bool) -> list[str]:
     """Sources of the small functions that libm lacks."""
     folder = template_root() / "c" / "helpers"
-    ops = {part.op for step in tape.steps for part in walk(step.expr) if isinstance(part, Call)}
+    ops = set(tape.ops)
     if trains and sheet.update is not None:
+        from symdiff.render.c_train import rule_ops
+
         ops |= rule_ops(sheet.update.rule)
     used = sorted(op for op in ops if (folder / f"{op}.c.j2").is_file())
     if "polygamma" in used and "digamma" not in used:  # it calls digamma's, which sorts before it

@@ -1,7 +1,8 @@
 """Tape with arrays -> C99: one readable file that is also the kernel, and its header.
 
 lower (c_array_lower.py)  tape -> statements over whole arrays: views are read in place
-fuse  (c_array_fuse.py)   statements -> program: loops over one space become one, arrays get a place in the workspace
+fuse  (c_array_fuse.py)   statements -> program: loops over one space become one, parts over the same rows one pass
+                          (c_array_tiles.py), arrays get their places (c_array_memory.py)
 print (c_array_print.py)  program -> lines
 
 The body stands in the function that takes its arguments in arrays, `PREFIX_KIND_packed`.
@@ -19,18 +20,20 @@ from symdiff.ops.infer import shape_of
 from symdiff.ops.structure import requirements
 from symdiff.render.c_array_cut import Piece, code_of, cut, words
 from symdiff.render.c_array_elem import Variable
-from symdiff.render.c_array_fuse import Program, fused, items_of
+from symdiff.render.c_array_fuse import items_of
 from symdiff.render.c_array_helpers import NEEDS, array_helpers
 from symdiff.render.c_array_lower import Lowering
+from symdiff.render.c_array_memory import Memory, Program, fused
 from symdiff.render.c_array_print import Writer
 from symdiff.render.c_array_text import Text, indented
+from symdiff.render.c_array_tiles import Tile
 from symdiff.render.c_function import Words, wrapped
 from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype, wanted_kinds
 from symdiff.render.c_train import rule_texts, training
 from symdiff.render.context import Sheet, identifiers, left_out
 from symdiff.render.environment import render, template_root
 from symdiff.render.names import C_RESERVED, mangle, mangled
-from symdiff.shapes import Polynomial, Size, described, plus, times
+from symdiff.shapes import Polynomial, Size, described, plus, product, times
 from symdiff.tape import PRIMAL, Namer, Tape
 from symdiff.trace import refuse_abstract
 
@@ -74,6 +77,15 @@ def array_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     return CSource(source, header, sheet.name, tuple(name + last.suffix for name in vector), statements)
 
 
+def array_memory(sheet: Sheet) -> Memory:
+    """What the function of the sheet's kind needs in C.
+
+    Raises UnsupportedError for a function that is left abstract.
+    """
+    refuse_abstract(sheet.code)
+    return ArrayFunction(sheet, sheet.kind, sheet.code).memory
+
+
 def _facts(function: ArrayFunction) -> list[str]:
     """Inputs, outputs and what the passes took out, for the header of the file."""
     tape = function.tape
@@ -111,7 +123,9 @@ class ArrayFunction:
         self.names = mangled(dict.fromkeys([*tape.dims, *identifiers(tape)]), self.reserved)
         self.namer = Namer([*self.names.values(), *functions, *_PARAMETERS])
         self.lowering = Lowering(tape)
-        self.program: Program = fused(self.lowering.statements, self.lowering.results)
+        self.program: Program = fused(
+            self.lowering.statements, self.lowering.results, tape.dims, 16 if self.suffix else 8
+        )
         self._identify()
         self.text = Text(self.names, self.namer, self.real, self.suffix, self.words)
         variables = [*self.lowering.inputs, *(each for each in self.program.variables if each.source is None)]
@@ -151,19 +165,11 @@ class ArrayFunction:
 
     def _body(self) -> list[str]:
         """Lines of the function; a long one is cut into several, which stand in `self.chunks`."""
-        writer = Writer(self.text, self.program)
-        parts = []
-        for part in self.program.parts:
-            before = set(writer.declared)
-            lines = writer.part(part)
-            parts.append(Piece(lines, writer.declared - before, {item.variable for item in items_of(part)}))
-        results = [
-            f"out[{k}][0] = {writer.at_element(elem)};"
-            for k, elem in enumerate(self.lowering.results)
-            if not elem.shape
-        ]
-        parts.append(Piece(results, set(), set()))
+        parts = self._pieces()
         if sum(len(piece.lines) for piece in parts) > _LONGEST_FUNCTION:
+            if self.program.local:
+                self.program = self.program.without_local()
+                parts = self._pieces()
             return [*self._cut(parts), "return 0;"]
         lines = [line for piece in parts for line in piece.lines]
         nothing = self.namer.fresh("nothing")
@@ -173,6 +179,24 @@ class ArrayFunction:
             f"    workspace = {nothing};",
         ]
         return [*self._function(lines, list(self._checks()), dummy), "return 0;"]
+
+    def _pieces(self) -> list[Piece]:
+        """The parts of the program in C."""
+        writer = Writer(self.text, self.program)
+        parts = []
+        for part in self.program.parts:
+            before = set(writer.declared)
+            lines = writer.part(part)
+            blocks = part.parts if isinstance(part, Tile) else [part]
+            written = {item.variable for block in blocks for item in items_of(block)}
+            parts.append(Piece(lines, writer.declared - before, written))
+        results = [
+            f"out[{k}][0] = {writer.at_element(elem)};"
+            for k, elem in enumerate(self.lowering.results)
+            if not elem.shape
+        ]
+        parts.append(Piece(results, set(), set()))
+        return parts
 
     def _function(self, lines: list[str], checks: list[str], dummy: list[str]) -> list[str]:
         """A body with the declarations that it needs; `dummy` takes the place of a workspace that may be NULL."""
@@ -216,10 +240,19 @@ class ArrayFunction:
                 yield f"const {self.real} {kind}{variable.identifier} = in[{variable.source}]{end};"
             elif variable.output is not None:
                 yield f"{self.real} *const {variable.identifier} = out[{variable.output}];"
+            elif variable in self.program.local:
+                size = product(variable.shape)
+                padded = variable in self.program.padded
+                size, more = (self.program.width(size), " and padding") if padded else (size, "")
+                yield (
+                    f"{self.real} {variable.identifier}[{size}];".ljust(44)
+                    + f" /* {described(variable.shape)}{more} */"
+                )
             elif variable in self.program.offsets:
                 offset = self.program.offsets[variable]
                 where = "workspace" if offset == 0 else f"workspace + {self.text.size(offset)}"
-                shape = f"/* {described(variable.shape)} */"
+                some = f", {self.program.held[variable]} rows of it" if variable in self.program.held else ""
+                shape = f"/* {described(variable.shape)}{some} */"
                 yield f"{self.real} *const {variable.identifier} = {where};".ljust(44) + f" {shape}"
 
     def _sizes(self, code: str) -> Iterator[str]:
@@ -277,8 +310,20 @@ class ArrayFunction:
             "numbers": self.numbers,
             "workspace_lines": indented(self._workspace()),
             "described": self._described(outputs),
-            "workspace_text": self.text.size(self.program.workspace),
+            "workspace_text": self._memory_text(),
         }
+
+    @property
+    def memory(self) -> Memory:
+        """Numbers that the function needs beside inputs and outputs."""
+        return self.program.memory(self.tape)
+
+    def _memory_text(self) -> str:
+        """The size of the workspace beside what it saves."""
+        memory = self.memory
+        local = f", and {memory.local} in local arrays" if memory.local else ""
+        size = self.text.size
+        return f"{size(memory.workspace)}{local}; all intermediate arrays have {size(memory.intermediates)}"
 
     def _outputs(self) -> list[str]:
         """Parameters through which results leave."""

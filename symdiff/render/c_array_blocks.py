@@ -1,4 +1,7 @@
-"""The blocked form of a loop: all elements in a row, 64 at a time through one SIMD loop; see `c_array_loops.py`."""
+"""The blocked form of a loop: all elements in a row, 64 at a time through one SIMD loop; see `c_array_loops.py`.
+
+Of a block that is not full, as many numbers are computed as fill whole vectors.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from symdiff.render.c_array_elem import Leaf, Variable, is_diagonal, row_major
-from symdiff.render.c_array_fuse import BLOCK, same_place
-from symdiff.render.c_array_ir import Map, Total
+from symdiff.render.c_array_fuse import same_place
+from symdiff.render.c_array_ir import BLOCK, Map, Total
 from symdiff.render.c_array_text import collapsed, commented, counting, extents, indented, loop, spread_index
 from symdiff.shapes import Size, plus, product, times
 
 if TYPE_CHECKING:
     from symdiff.render.c_array_loops import LoopWriter
+
+
+PART = 16
+"""Numbers that are computed at once, a constant: whole vectors of any width, and no remainder."""
 
 
 class Blocked:
@@ -26,6 +33,7 @@ class Blocked:
         self.dense = row_major(self.loop.space)
         self.total = product(self.loop.space)
         self.step = self._step()
+        self.full = -(-self.step // PART) * PART  # numbers that are computed of a block of so many elements
         self.at: dict[tuple[Variable | None, Size, tuple[Size, ...]], str] = {}
         self.first: list[str] = []  # declarations in front of the loop over blocks
         self.gather: list[tuple[str, Leaf]] = []
@@ -40,7 +48,8 @@ class Blocked:
                 repeat = self._repeat(leaf)
                 if repeat is not None and math.lcm(step, repeat) <= BLOCK:
                     step = math.lcm(step, repeat)
-        return BLOCK // step * step
+        whole = math.lcm(step, PART)
+        return BLOCK // whole * whole if whole <= BLOCK else BLOCK // step * step
 
     def _repeat(self, leaf: Leaf) -> int | None:
         """After how many elements an operand starts again: it has an index of the last few, small axes alone."""
@@ -55,20 +64,30 @@ class Blocked:
         lanes = self.writer.lanes()
         self.k, self.start = text.local("k"), text.local("start")
         self.left, self.count = text.local("left"), text.local("count")
+        self.width = text.local("width")
         body = self._body(lanes)
         declared = [f"double {name}[{BLOCK}] = {{0.0}};" for name in lanes.values()]
         gathered = self._gathered()
-        inner = loop([counting(self.k, str(BLOCK), "int")], body, simd=True)
-        uses = "\n".join([*self.enter, *gathered, *inner, *self.leave])
-        head = [f"const size_t {self.left} = {text.factor(self.total)} - {self.start};"]
-        if re.search(rf"\b{self.count}\b", uses):
-            head.append(f"const int {self.count} = {self.left} < {self.step} ? (int){self.left} : {self.step};")
-        elif not re.search(rf"\b{self.left}\b", uses):
-            head = []
+        part, lane = text.local("part"), text.local("lane")
+        body = [f"const int {self.k} = {part} + {lane};", *body]
+        inner = loop([counting(lane, str(PART), "int")], body, simd=True)
+        inner = loop([f"for (int {part} = 0; {part} < {self.count}; {part} += {PART})"], inner)
+        head = [
+            f"const size_t {self.left} = {text.factor(self.total)} - {self.start};",
+            f"const int {self.count} = {self.left} < {self.step} ? (int){self.left} : {self.step};",
+        ]
         around = f"for (size_t {self.start} = 0; {self.start} < {text.size(self.total)}; {self.start} += {self.step})"
         blocks = loop([around], [*head, *self.enter, *gathered, *inner, *self.leave])
-        whole = [*declared, *self.first, *blocks, *self.writer.behind(lanes)]
+        whole = [*declared, *self.first, *blocks, *self.writer.behind(lanes, self.width)]
+        if any(re.search(rf"\b{self.width}\b", line) for line in whole):
+            whole = [self._width(), *whole]
         return [*self.writer.before(), "{", *indented(whole), "}"]
+
+    def _width(self) -> str:
+        """The numbers of a block that are used: fewer than 64 where there are fewer elements."""
+        total = self.text.factor(self.total)
+        rounded = f"({self.text.size(self.total)} + {PART - 1}) / {PART} * {PART}"
+        return f"const int {self.width} = {total} < {BLOCK} ? (int)({rounded}) : {BLOCK};"
 
     # -- operands --------------------------------------------------------------------------------------------------
 
@@ -104,7 +123,7 @@ class Blocked:
             rest = text.local(f"{leaf.variable.identifier}_rest")
             where = text.pointer(Leaf(leaf.variable, plus(leaf.offset, f"@{self.start}")))
             self.enter.append(f"{real} {rest}[{BLOCK}];")
-            self.enter.append(f"const {real} *{name} = sd_block({self.left}, {where}, {rest});")
+            self.enter.append(f"const {real} *{name} = sd_block({self.left}, {self.full}, {where}, {rest});")
             return name
         repeat = self._repeat(leaf)
         if repeat is not None and self.step % repeat == 0:
@@ -136,7 +155,7 @@ class Blocked:
         return [
             *lines,
             *loop(
-                [f"for (int {self.k} = {repeat}; {self.k} < {BLOCK}; ++{self.k})"],
+                [f"for (int {self.k} = {repeat}; {self.k} < {self.width}; ++{self.k})"],
                 [f"{name}[{self.k}] = {name}[{self.k} - {repeat}];"],
             ),
         ]
@@ -211,13 +230,16 @@ class Blocked:
                 isinstance(each, Map) and not each.add for each in self.loop.items if each.variable is item.variable
             )
             self.enter.append(f"{real} {rest}[{BLOCK}];")
-            if old and self.step != BLOCK:  # the elements behind the block are not to be added to twice
+            if old and self.step != self.full:  # the elements behind the block are not to be added to twice
                 self.enter.append(f"{real} *{to} = {rest};")
-                self.enter.append(f"(void)sd_block((size_t){self.count}, {where}, {rest});")
+                self.enter.append(f"(void)sd_block((size_t){self.count}, {BLOCK}, {where}, {rest});")
                 self.leave.append(f"sd_copy({self.count}, {rest}, {where});")
             else:
-                self.enter.append(f"{real} *{to} = {left} < {BLOCK} ? {rest} : {where};")
+                self.enter.append(f"{real} *{to} = {left} < {self.full} ? {rest} : {where};")
                 if old:
-                    self.enter += [f"if ({left} < {BLOCK})", f"    (void)sd_block({left}, {where}, {rest});"]
-                self.leave += [f"if ({left} < {BLOCK})", f"    sd_copy({self.count}, {rest}, {where});"]
+                    self.enter += [
+                        f"if ({left} < {self.full})",
+                        f"    (void)sd_block({left}, {self.full}, {where}, {rest});",
+                    ]
+                self.leave += [f"if ({left} < {self.full})", f"    sd_copy({self.count}, {rest}, {where});"]
         return f"{to}[{self.k}]"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING
 
-from symdiff.expr import Call, Expr, Name, Number, bottom_up
+from symdiff.expr import ZERO_NUMBER, Call, Expr, Name, Number, bottom_up
 from symdiff.ops.array_core import Axes, count, reduced
-from symdiff.render.c_array_elem import Elem, Variable, combined, dimension, number, read, taken
+from symdiff.render.c_array_elem import Elem, Variable, at, combined, dimension, number, read, reshaped, taken
 from symdiff.render.c_array_helpers import WORK
-from symdiff.render.c_array_ir import Helper, Target
-from symdiff.shapes import Shape, Size, plus, product, times
+from symdiff.render.c_array_ir import Helper, Target, is_small
+from symdiff.shapes import Shape, Size, broadcast, plus, product, times
 
 if TYPE_CHECKING:
     from symdiff.render.c_array_lower import Lowering
@@ -27,8 +29,8 @@ def _sum(low: Lowering, elem: Elem, axes: Axes, keepdims: bool) -> Elem:
 
 
 def _op(name: str, *args: Elem) -> Elem:
-    """An elementwise op over arrays of one shape and numbers."""
-    shape = next((arg.shape for arg in args if arg.shape), ())
+    """An elementwise op."""
+    shape: Shape = reduce(broadcast, (arg.shape for arg in args), ())
     return combined(Call(name, ()), args, shape)
 
 
@@ -90,6 +92,8 @@ def _reduction(low: Lowering, call: Call, args: list[Elem], target: Target | Non
         return elem
     moved, order = _together(elem, gone)
     operand = low.packed(moved)
+    if call.op == "logsumexp" and is_small(elem.shape) and 0 not in elem.shape:
+        return _small_logsumexp(low, at(operand, moved.shape), [order.index(axis) for axis in gone], shape)
     goal = low.goal(None if target is None or target.add else target, call.op, shape)
     sizes = _view(moved.shape, order.index(gone[0]), len(gone))
     low.emit(Helper(call.op, goal.variable, sizes, (operand,)))
@@ -104,7 +108,38 @@ def _prod_others(low: Lowering, call: Call, args: list[Elem], target: Target | N
 
 
 def _softmax(low: Lowering, call: Call, args: list[Elem], target: Target | None) -> Elem | None:
-    return _along(low, "softmax", args[0], (call.options[0],), target)
+    """Written out for a few elements, so that compilers unroll it and loops around it join."""
+    (elem,), (axis,) = args, call.options
+    if not is_small(elem.shape) or 0 in elem.shape:
+        return _along(low, "softmax", elem, (axis,), target)
+    x = at(low.packed(elem), elem.shape)
+    powers = low.copied(_op("exp", _op("sub", x, _largest(low, x, [axis]))), "powers")
+    return _op("div", powers, _sum(low, powers, (axis,), keepdims=True))
+
+
+def _largest(low: Lowering, x: Elem, axes: Sequence[int]) -> Elem:
+    """The largest along axes that are next to one another, which stay with size 1."""
+    variable = low.temporary("largest", reduced(x.shape, tuple(axes), True))
+    operand = x.load
+    assert operand is not None
+    low.emit(Helper("amax", variable, _view(x.shape, axes[0], len(axes)), (operand,)))
+    return read(variable)
+
+
+def _small_logsumexp(low: Lowering, x: Elem, axes: Sequence[int], shape: Shape) -> Elem:
+    """m + log1p(rest) as in `sd_logsumexp`: m is the largest, rest the sum of exp(x - m) over all but one largest."""
+    largest, gone = _largest(low, x, axes), tuple(axes)
+    zero, one = number(ZERO_NUMBER), number(Number(1.0))
+    is_largest = _op("eq", x, largest)
+    others = low.copied(_op("where", is_largest, zero, _op("exp", _op("sub", x, largest))), "others")
+    equal = _sum(low, _op("where", is_largest, one, zero), gone, keepdims=True)
+    # In a variable of its own, so that what fills its vector up is 0, and not the -1 where log1p takes its slow path.
+    rest = low.copied(_op("add", _sum(low, others, gone, keepdims=True), _op("sub", equal, one)), "rest")
+    is_finite = _op("lt", _op("abs", largest), number(Number(math.inf)))
+    made = low.copied(_op("where", is_finite, _op("add", largest, _op("log1p", rest)), largest), "result")
+    found = reshaped(made, shape)
+    assert found is not None
+    return found
 
 
 def _cumsum(low: Lowering, call: Call, args: list[Elem], target: Target | None) -> Elem | None:

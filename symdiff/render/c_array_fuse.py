@@ -12,14 +12,24 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from symdiff.render.c_array_elem import Elem, Leaf, Variable, row_major
-from symdiff.render.c_array_ir import Helper, Map, Product, Remark, Scalar, Statement, Total, is_exact
+from symdiff.render.c_array_elem import Leaf, Variable, row_major
+from symdiff.render.c_array_ir import (
+    BLOCK,
+    Helper,
+    Map,
+    Product,
+    Remark,
+    Scalar,
+    Statement,
+    Total,
+    is_exact,
+    is_small,
+)
 from symdiff.render.c_array_lower import joins
-from symdiff.shapes import Shape, Size, plus, product
+from symdiff.shapes import Shape, Size, product, times
 
 _LONGEST = 40  # statements of one loop
 _SEARCHED = 4  # loops over the same space that are tried, from the last one
-BLOCK = 64
 
 
 @dataclass(eq=False)
@@ -42,6 +52,11 @@ class Loop:
     def is_exact(self) -> bool:
         return all(is_exact(item.elem) for item in self.items)
 
+    @property
+    def is_small(self) -> bool:
+        """Whether elements are so few that sums are taken one by one."""
+        return is_small(self.space)
+
     def takes(self, item: Map | Total) -> bool:
         """Whether the loop can grow by this item."""
         if len(self.items) >= _LONGEST or not all(self._mixes(each) for each in (*self.items, item)):
@@ -59,7 +74,18 @@ def period(total: Total) -> int:
     return found
 
 
+def goal_of(total: Total) -> Leaf:
+    """Where a term of the sum goes."""
+    strides: list[Size] = [0] * len(total.space)
+    step: Size = 1
+    for axis in reversed(total.kept):
+        strides[axis] = step
+        step = times(step, total.space[axis])
+    return Leaf(total.variable, 0, tuple(strides) if total.variable.shape else ())
+
+
 Block = Loop | Total | Product | Helper
+Part = Block | Scalar | Remark
 
 
 @dataclass(eq=False)
@@ -73,27 +99,18 @@ class _Number:
     needs: list[_Number] = field(default_factory=list)
 
 
-@dataclass
-class Program:
-    """Blocks and numbers in order, and where every array lives."""
-
-    parts: list[Block | Scalar | Remark]
-    registers: set[Variable]
-    offsets: dict[Variable, Size]
-    workspace: Size
-    variables: list[Variable]
-    several: set[Variable]  # numbers that more than one statement writes
+def items_of(part: Part) -> Iterator[Map | Total | Scalar | Product | Helper]:
+    """The statements of a part."""
+    if isinstance(part, Loop):
+        yield from part.items
+    elif not isinstance(part, Remark):
+        yield part
 
 
-def fused(statements: Iterable[Statement], results: Iterable[Elem]) -> Program:
-    """The program of a list of statements, whose outputs are `results`."""
-    statements, results = list(statements), list(results)
-    schedule = _Schedule(statements)
-    parts = schedule.parts()
-    lives = _lives(parts, results)
-    registers = _registers(parts, lives)
-    offsets, workspace = _memory(lives, registers)
-    return Program(parts, registers, offsets, workspace, list(lives), schedule.several)
+def scheduled(statements: Iterable[Statement]) -> tuple[list[Part], set[Variable]]:
+    """The parts of the program in order, and the numbers that more than one statement writes."""
+    schedule = _Schedule(list(statements))
+    return schedule.parts(), schedule.several
 
 
 class _Schedule:
@@ -206,12 +223,12 @@ class _Schedule:
                 current.place = place
                 work.extend(current.needs)
 
-    def parts(self) -> list[Block | Scalar | Remark]:
+    def parts(self) -> list[Part]:
         """Everything in order."""
         behind: dict[int, list[_Number]] = defaultdict(list)
         for number in self.numbers:
             behind[number.place].append(number)
-        found: list[Block | Scalar | Remark] = [number.statement for number in behind[-1]]
+        found: list[Part] = [number.statement for number in behind[-1]]
         for place, block in enumerate(self.blocks):
             found.append(block)
             found.extend(number.statement for number in behind[place])
@@ -223,84 +240,3 @@ def same_place(leaf: Leaf, space: Shape) -> bool:
     assert leaf.variable is not None
     same = leaf.offset == 0 and leaf.strides == row_major(space)
     return same and product(leaf.variable.shape) == product(space)
-
-
-# -- memory ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Life:
-    """Parts that write and read a variable."""
-
-    writers: list[int] = field(default_factory=list)
-    readers: list[int] = field(default_factory=list)
-    scratch: bool = False
-
-
-def items_of(part: Block | Scalar | Remark) -> Iterator[Map | Total | Scalar | Product | Helper]:
-    """The statements of a part."""
-    if isinstance(part, Loop):
-        yield from part.items
-    elif not isinstance(part, Remark):
-        yield part
-
-
-def _lives(parts: list[Block | Scalar | Remark], results: list[Elem]) -> dict[Variable, _Life]:
-    lives: dict[Variable, _Life] = defaultdict(_Life)
-    for place, part in enumerate(parts):
-        for item in items_of(part):
-            lives[item.variable].writers.append(place)
-            for leaf in item.reads():
-                if leaf.variable is not None:
-                    lives[leaf.variable].readers.append(place)
-            if isinstance(item, Helper) and item.work is not None:
-                lives[item.work] = _Life([place], [place], scratch=True)
-    for elem in results:
-        for leaf in elem.leaves.values():
-            if leaf.variable is not None:
-                lives[leaf.variable].readers.append(len(parts))
-    return dict(lives)
-
-
-def _registers(parts: list[Block | Scalar | Remark], lives: dict[Variable, _Life]) -> set[Variable]:
-    """Arrays that live in one loop, as one number."""
-    found = set()
-    for variable, life in lives.items():
-        home = set(life.writers)
-        if not variable.shape or len(home) != 1 or variable.output is not None or life.scratch:
-            continue
-        loop = parts[life.writers[0]]
-        if not isinstance(loop, Loop) or not set(life.readers) <= home:
-            continue
-        if all(isinstance(item, Map) and item.whole for item in loop.items if item.variable is variable):
-            found.add(variable)
-    return found
-
-
-def _memory(lives: dict[Variable, _Life], registers: set[Variable]) -> tuple[dict[Variable, Size], Size]:
-    """Offsets in the workspace, and its size. What nobody reads any more gives its place to the next of its size."""
-    arrays = [
-        variable
-        for variable in lives
-        if variable.shape and variable.source is None and variable.output is None and variable not in registers
-    ]
-    ends: dict[int, list[Variable]] = defaultdict(list)
-    offsets: dict[Variable, Size] = {}
-    free: dict[Size, list[Size]] = defaultdict(list)
-    total: Size = 0
-    for variable in arrays:
-        ends[max(lives[variable].readers + lives[variable].writers)].append(variable)
-    done = -1
-    for variable in sorted(arrays, key=lambda each: min(lives[each].writers)):
-        start = min(lives[variable].writers)
-        for place in range(done + 1, start):
-            for gone in ends.get(place, ()):
-                free[product(gone.shape)].append(offsets[gone])
-        done = max(done, start - 1)
-        size = product(variable.shape)
-        if free[size]:
-            offsets[variable] = free[size].pop()
-        else:
-            offsets[variable] = total
-            total = plus(total, size)
-    return offsets, total

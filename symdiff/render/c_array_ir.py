@@ -27,6 +27,16 @@ EXACT = frozenset(
 )
 
 
+BLOCK = 64
+"""Elements that one SIMD loop goes through; so many or fewer, if their number is literal, are a small array."""
+
+
+def is_small(shape: Shape) -> bool:
+    """Whether an array has a literal number of elements, and few."""
+    size = product(shape)
+    return isinstance(size, int) and size <= BLOCK
+
+
 @dataclass(frozen=True)
 class Target:
     """Where the value of a step goes: `=`, or `+=`."""

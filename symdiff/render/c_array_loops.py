@@ -1,9 +1,10 @@
 """Loops over the elements of a space.
 
-Two forms. *Direct*: a nest of loops over the collapsed axes, in which every statement is exact, so that SIMD code gives
-the same bits as one element at a time. *Blocked*: all elements in a row, in blocks of 64 that go through one and the
-same SIMD loop; what does not fill a block, and what is not packed, is copied into local arrays first. So the bits of an
-element depend neither on its place nor on the number of elements, also where functions of a vector library are used.
+Three forms. *Direct*: a nest of loops over the collapsed axes, in which every statement is exact, so that SIMD code
+gives the same bits as one element at a time. *Blocked*: all elements in a row, in blocks of 64 that go through one and
+the same SIMD loop; what does not fill a block, and what is not packed, is copied into local arrays first. So the bits
+of an element depend neither on its place nor on the number of elements, also where functions of a vector library are
+used. *Tiny*: the same for at most 64 elements whose number is in the formula; see `c_array_tiny.py`.
 
 A sum over all elements is taken in 64 lanes, which are added in pairs at the end. Lanes are double also where elements
 are float.
@@ -16,8 +17,9 @@ from collections.abc import Sequence
 from symdiff.expr import Call, Name
 from symdiff.render.c_array_blocks import Blocked
 from symdiff.render.c_array_elem import Elem, Leaf, Variable, row_major
-from symdiff.render.c_array_fuse import BLOCK, Loop, Program, period, same_place
-from symdiff.render.c_array_ir import Map, Total
+from symdiff.render.c_array_fuse import Loop, goal_of, period, same_place
+from symdiff.render.c_array_ir import BLOCK, Map, Total
+from symdiff.render.c_array_memory import Program
 from symdiff.render.c_array_text import (
     Text,
     collapsed,
@@ -29,6 +31,7 @@ from symdiff.render.c_array_text import (
     remarks,
     spread_index,
 )
+from symdiff.render.c_array_tiny import Tiny
 from symdiff.shapes import Size, plus, product
 
 
@@ -46,6 +49,8 @@ class LoopWriter:
         direct = self._library_sum()
         if direct is not None:
             return direct
+        if self.plain:
+            return self._direct() if self.loop.is_exact else Tiny(self).lines()
         if not self.loop.is_exact or self.loop.period > 1:
             return Blocked(self).lines()
         return self._direct()
@@ -65,7 +70,7 @@ class LoopWriter:
         """A name for the lanes of each sum."""
         return {total: self.text.local(f"{total.variable.identifier}_sums") for total in self.loop.totals}
 
-    def behind(self, lanes: dict[Total, str], width: int = BLOCK) -> list[str]:
+    def behind(self, lanes: dict[Total, str], width: int | str = BLOCK) -> list[str]:
         """The lanes added up; there are `width`."""
         lines: list[str] = []
         for total, name in lanes.items():
@@ -80,7 +85,7 @@ class LoopWriter:
                 lines.append(f"{target}[0] {sign} {self.text.rounded(f'sd_lanes({width}, {name})')};")
                 continue
             adding = loop(
-                [f"for (int {j} = {i} + {count}; {j} < {BLOCK}; {j} += {count})"], [f"{name}[{i}] += {name}[{j}];"]
+                [f"for (int {j} = {i} + {count}; {j} < {width}; {j} += {count})"], [f"{name}[{i}] += {name}[{j}];"]
             )
             result = f"{target}[{i}] {sign} {self.text.rounded(f'{name}[{i}]')};"
             lines += loop([counting(i, str(count), "int")], [*adding, result])
@@ -168,7 +173,8 @@ class LoopWriter:
         space, items, text = self.loop.space, self.loop.items, self.text
         places = [leaf for item in items for leaf in item.reads() if not leaf.is_number]
         places += [item.place for item in items if isinstance(item, Map)]
-        kept = collapsed(space, places)
+        goals = [goal_of(total) for total in self.loop.totals if total.variable.shape and self.loop.period > 1]
+        kept = collapsed(space, [*places, *goals])
         sizes = extents(space, kept)
         lanes = {} if self.plain else self.lanes()
         counters = [text.index(k) for k in range(len(kept))]
@@ -180,9 +186,8 @@ class LoopWriter:
             marks[-1] = plus(f"@{start}", marks[-1])
         body = self._body(spread_index(len(space), kept, marks), lanes, lane)
         headers = [counting(name, text.size(size)) for name, size in zip(counters, sizes, strict=True)]
-        simd = (
-            bool(sizes) and not (isinstance(sizes[-1], int) and sizes[-1] < 8) and (bool(lanes) or not self.loop.totals)
-        )
+        apart = bool(lanes) or (len(goals) == len(self.loop.totals) and all(goal.strides[kept[-1]] for goal in goals))
+        simd = apart and bool(sizes) and not (isinstance(sizes[-1], int) and sizes[-1] < 8)
         if blocked:
             end = text.size(sizes[-1])
             inner = loop([counting(lane, left)], body, simd)
@@ -193,7 +198,7 @@ class LoopWriter:
         else:
             lines = loop(headers, body, simd) if headers else self._once(body)
         if not lanes:
-            return [*self._zeros(), *lines]
+            return [*self.zeros(), *lines]
         width = sizes[-1] if sizes and isinstance(sizes[-1], int) and sizes[-1] < BLOCK else BLOCK
         declared = [f"double {name}[{width}] = {{0.0}};" for name in lanes.values()]
         return [*self.before(), "{", *indented([*declared, *lines, *self.behind(lanes, width)]), "}"]
@@ -201,17 +206,19 @@ class LoopWriter:
     @property
     def plain(self) -> bool:
         """Whether elements are so few that a sum is one number."""
-        size = product(self.loop.space)
-        return isinstance(size, int) and size <= BLOCK
+        return self.loop.is_small
 
-    def _zeros(self) -> list[str]:
+    def zeros(self) -> list[str]:
         """Numbers that sums are added to, one element after the other."""
         lines = []
         for total in self.loop.totals:
             variable, zero = total.variable, self.text.zero
             if total.add:
                 continue
-            if variable.shape:
+            if variable.shape and period(total) > 1:
+                i = self.text.index(0)
+                lines += loop([counting(i, str(period(total)))], [f"{variable.identifier}[{i}] = {zero};"])
+            elif variable.shape:
                 lines.append(f"{variable.identifier}[0] = {zero};")
             elif variable in self.declared:
                 lines.append(f"{variable.identifier} = {zero};")
@@ -233,8 +240,9 @@ class LoopWriter:
         for k, item in enumerate(self.loop.items):
             value = self.text.elem(item.elem, at)
             if isinstance(item, Total):
-                where = item.variable.identifier + ("[0]" if item.variable.shape else "")
-                lines += commented(f"{f'{lanes[item]}[{lane}]' if lanes else where} += {value};", item.notes)
+                goal = goal_of(item)
+                where = f"{lanes[item]}[{lane}]" if lanes else self.text.place(goal, index[: len(goal.strides)])
+                lines += commented(f"{where} += {value};", item.notes)
             else:
                 memory = "" if item.variable in self.program.registers else self.text.place(item.place, index)
                 lines += self.statement(item, value, memory, self.is_last(k), self.is_read(item.variable))

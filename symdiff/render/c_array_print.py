@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symdiff.render.c_array_elem import Elem, Leaf, Variable, taken
-from symdiff.render.c_array_fuse import BLOCK, Loop, Program
+from symdiff.render.c_array_fuse import Loop, Part
 from symdiff.render.c_array_helpers import WORK
-from symdiff.render.c_array_ir import Helper, Matrix, Product, Remark, Scalar, Total
+from symdiff.render.c_array_ir import BLOCK, Helper, Matrix, Product, Remark, Scalar, Total
 from symdiff.render.c_array_loops import LoopWriter, factors
+from symdiff.render.c_array_memory import Program
 from symdiff.render.c_array_text import (
     Text,
     call,
@@ -16,10 +17,12 @@ from symdiff.render.c_array_text import (
     commented,
     counting,
     extents,
+    indented,
     loop,
     remarks,
     spread_index,
 )
+from symdiff.render.c_array_tiles import Tile, row_length
 from symdiff.shapes import Size, plus, product, times
 
 
@@ -30,10 +33,12 @@ class Writer:
         self.text, self.program = text, program
         self.declared: set[Variable] = set()
 
-    def part(self, part: Loop | Total | Product | Helper | Scalar | Remark) -> list[str]:
+    def part(self, part: Part | Tile) -> list[str]:
         """Lines of one part."""
         self.text.leave()
         match part:
+            case Tile():
+                return self._tile(part)
             case Loop():
                 return LoopWriter(self.text, self.program, part, self.declared).lines()
             case Total():
@@ -50,6 +55,27 @@ class Writer:
     def at_element(self, elem: Elem) -> str:
         """A value without axes."""
         return self.text.elem(elem, lambda leaf: self.text.place(leaf, [0] * len(leaf.strides)))
+
+    def _tile(self, tile: Tile) -> list[str]:
+        """A loop over some rows at a time: in it the size is their number, and arrays begin with the first of them."""
+        text = self.text
+        row, rows = text.local("row"), text.local("rows")
+        whole = text.names[tile.size]
+        lines = [f"const size_t {rows} = {whole} - {row} < {tile.rows} ? {whole} - {row} : {tile.rows};"]
+        names = {variable: variable.identifier for variable in tile.shifted}
+        for variable, name in names.items():
+            variable.identifier = text.local(f"{name}_rows")
+            const = "const " if variable.source is not None else ""
+            place = text.size(times(row_length(variable), f"@{row}"))
+            lines.append(f"{const}{text.real} *const {variable.identifier} = {name} + {place};")
+        text.names[tile.size] = rows
+        for part in tile.parts:
+            lines += self.part(part)
+        text.names[tile.size] = whole
+        for variable, name in names.items():
+            variable.identifier = name
+        around = f"for (size_t {row} = 0; {row} < {whole}; {row} += {tile.rows}) {{"
+        return [around, *indented(lines), "}"]
 
     # -- numbers ---------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ class Text:
     ) -> None:
         self.names, self.namer, self.real, self.suffix = dict(names), namer, real, suffix
         self.words = words
+        self.dims = dict(names)  # a size as a number, also where `names` has some rows of it
         self.zero = f"0.0{suffix}"
         self._indices: list[str] = []
         self._locals: dict[str, list[str]] = {}
@@ -80,7 +81,7 @@ class Text:
     def number(self, leaf: Leaf) -> str:
         """An operand that is not in memory."""
         if leaf.dimension is not None:
-            return f"({self.real}){self.names[leaf.dimension]}"
+            return f"({self.real}){self.dims[leaf.dimension]}"
         assert leaf.variable is not None
         return leaf.variable.identifier
 

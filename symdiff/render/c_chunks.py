@@ -26,6 +26,11 @@ class _Chunk:
     lines: list[str] = field(default_factory=list)
     stores: list[str] = field(default_factory=list)
 
+    @property
+    def body(self) -> str:
+        """The lines as one indented text: a template takes as long for each piece as it takes to make one."""
+        return "\n    ".join([*self.loads, *self.lines, *self.stores])
+
 
 def chunked(function: Function) -> dict[str, Any]:
     """Template context of a function that is cut into chunks.
@@ -48,7 +53,7 @@ def chunked(function: Function) -> dict[str, Any]:
         _fill(chunk, function, shared, at_input, written)
         chunk.lines = [function.statement(step, printer) for step in chunk.steps]
     _place_results(chunks, results, function, at_input)
-    text = [line for chunk in chunks for line in chunk.lines]
+    text = [printer.step(form.expr) for form in function.tape.forms]  # every call that a line has
     slots = max(1, len(shared))
     return {
         "chunks": chunks,

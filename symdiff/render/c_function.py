@@ -31,6 +31,14 @@ class Words:
             setattr(self, name, name + suffix)
 
 
+class _FastWords(Words):
+    """The same, but exp is a macro that the batch loop has a way of its own for."""
+
+    def __init__(self, suffix: str) -> None:
+        super().__init__(suffix)
+        self.exp = "SD_EXP"
+
+
 class Function:
     """`value` or `gradient` of one formula: what both layouts (fused and chunked) need."""
 
@@ -47,18 +55,20 @@ class Function:
         self.outputs = [self.namer.fresh(wish) for wish in self._output_wishes()]
         self.primal = {step.name: step for step in tape.primal}
         self.first = first_contributions(tape)
+        self.has_exp = not self.suffix and any(_calls(step, "exp") for step in tape.steps)
 
     def _output_wishes(self) -> list[str]:
         """Parameters through which results leave: `d_x` for the derivative by x."""
         return ["value_out"] + [f"d_{label}" for label, _ in self.tape.outputs[1:]]
 
     def printer(self, pairs: Pairs | None = None) -> Printer:
-        """Prints expressions; sine and cosine of a pair by the names they have already."""
+        """Prints expressions; with pairs as in batch loops: those by the names they have, exp by the macro."""
         replaced: dict[Expr, str] = {}
         for name, (sine, cosine) in (pairs or {}).items():
             replaced[call("sin", Name(name))] = sine
             replaced[call("cos", Name(name))] = cosine
-        return Printer("c", self.names, self._literal, self.words, replaced=replaced)
+        words = self.words | {"m": _FastWords("")} if pairs is not None and self.has_exp else self.words
+        return Printer("c", self.names, self._literal, words, replaced=replaced)
 
     def _literal(self, number: Number, alone: bool) -> str:
         if math.isfinite(number.value):
@@ -67,7 +77,7 @@ class Function:
 
     def statement(self, step: Step, printer: Printer) -> str:
         """One line: the step, its equation number, where it comes from."""
-        target, text = self.names[step.target], printer(step.expr)
+        target, text = self.names[step.target], printer.step(step.expr)
         if step.into is None:
             code = f"const {self.real} {target} = {text};"
         elif step.name in self.first:
@@ -161,22 +171,23 @@ def _function_names(prefix: str) -> frozenset[str]:
 def fused(function: Function) -> dict[str, Any]:
     """Template context of a function whose body is one inline function."""
     pairs = _sine_cosine_pairs(function)
+    guarded = bool(pairs) or function.has_exp
     inputs, outputs, real = function.inputs, function.outputs, function.real
-    body, fast = f"sd_{function.kind}_body", ["const int sd_fast"] if pairs else []
+    body, fast = f"sd_{function.kind}_body", ["const int sd_fast"] if guarded else []
     at_in = [f"sd_in_{k}[i]" for k in range(len(inputs))]
     at_out = [f"&sd_out_{k}[i]" for k in range(len(outputs))]
     packed = [f"in[{k}]" for k in range(len(inputs))] + [f"&out[{k}]" for k in range(len(outputs))]
     values = [f"const {real} {x}" for x in inputs]
-    ignored = "(void)" if pairs else ""
+    ignored = "(void)" if guarded else ""
 
     def body_call(quick: str, arguments: list[str], indent: int) -> str:
-        words = ([quick] if pairs else []) + arguments
+        words = ([quick] if guarded else []) + arguments
         return wrapped(f"{body}(", words, ")", indent, column=indent + 13)  # 13: what stands before it, at most
 
     lines = _lines(function, pairs)
     return {
         "definition": wrapped(
-            f"SD_INLINE {real if pairs else 'void'} {body}(", fast + values + function.pointers, ")", 4
+            f"SD_INLINE {real if guarded else 'void'} {body}(", fast + values + function.pointers, ")", 4
         ),
         "loop_call": body_call("SD_FAST", at_in + at_out, 16),
         "again_call": "(void)" + body_call("0", at_in + at_out, 24),
@@ -186,7 +197,8 @@ def fused(function: Function) -> dict[str, Any]:
         "lines": lines,
         "results": _results(function, pairs),
         "pairs": bool(pairs),
-        "outside": _outside(function, pairs),
+        "guarded": guarded,
+        "reach": _reach(function, pairs),
         "text": lines,
     }
 
@@ -195,7 +207,7 @@ def _lines(function: Function, pairs: Pairs) -> list[str]:
     """One statement a step; sine and cosine of one argument are made together, before the first use."""
     printer = function.printer(pairs)
     waiting = dict(pairs)
-    lines = []
+    lines = [f"{function.real} sd_reach = {function.zero};"] if function.has_exp else []
     for step in function.tape.steps:
         for name in [name for name in waiting if _uses_pair(step, name)] if waiting else ():
             sine, cosine = waiting.pop(name)
@@ -218,13 +230,24 @@ def _unused(function: Function) -> list[str]:
     return [function.names[given.name] for given in function.tape.inputs if given.name not in used]
 
 
-def _outside(function: Function, pairs: Pairs) -> str:
-    """How many angles of a point are beyond the range of the fast sine and cosine; NaN counts as beyond."""
-    tests = [
-        f"(fabs{function.suffix}({function.names[x]}) <= SD_SINCOS_LIMIT ? {function.zero} : {function.one})"
-        for x in pairs
-    ]
-    return wrapped("", tests, "", 8, " + ")
+def _reach(function: Function, pairs: Pairs) -> list[str]:
+    """The sum of the squares of what a point's fast functions get: one operation each, where comparing each with its
+    limit takes four. None is beyond its limit where the sum is within the square.
+    """
+    angles = [f"{function.names[x]}*{function.names[x]}" for x in pairs]
+    lines = []
+    if angles:
+        lines.append(f"{function.real} sd_angles = {angles[0]};")
+        lines += [f"sd_angles += {angle};" for angle in angles[1:]]
+    if function.has_exp:
+        lines.append(f"return sd_reach{' + sd_angles*SD_ANGLES' if angles else ''};")
+    elif angles:
+        lines.append("return sd_angles*SD_ANGLES;")
+    return lines
+
+
+def _calls(step: Step, op: str) -> bool:
+    return any(isinstance(part, Call) and part.op == op for part in walk(step.expr))
 
 
 def _uses_pair(step: Step, name: str) -> bool:

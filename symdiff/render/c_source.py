@@ -59,7 +59,7 @@ def helper(name: str, real: str, suffix: str, words: Words) -> str:
 
 def libm_used(texts: Iterable[str], suffix: str) -> list[str]:
     """libm functions that the texts call."""
-    called = {name for text in texts for name in _CALLED.findall(text)}
+    called = set(_CALLED.findall("\n".join(texts)))
     return [name for name in LIBM if name + suffix in called]
 
 

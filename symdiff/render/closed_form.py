@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from symdiff.expr import Call, Number, walk
-from symdiff.formula import FormulaData
+from symdiff.formula_data import FormulaData
 from symdiff.render.context import Sheet
 
 MOST_NODES = 32

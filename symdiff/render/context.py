@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.expr import Name, Number, walk
-from symdiff.formula import Default, FormulaData, Group, Input
+from symdiff.formula_data import Default, FormulaData, Group, Input
 from symdiff.ops.infer import shape_of
 from symdiff.render.counts import operations
 from symdiff.render.formula_text import formula_text as formula_text
@@ -196,9 +196,11 @@ class Sheet:
         seen: set[str] = set()
         for step in self.code.steps:
             counts[step.role != PRIMAL] = plus(counts[step.role != PRIMAL], operations(step, shapes))
+            if step.into is None:
+                continue
             if step.into in seen:  # each further contribution is an addition
                 counts[1] = plus(counts[1], product(step.shape))
-            seen.update([step.into] if step.into is not None else [])
+            seen.add(step.into)
         return counts[0], counts[1]
 
     @cached_property
@@ -303,5 +305,5 @@ def line_comment(step: Step, primal: dict[str, Step]) -> str:
     source = primal.get(step.of)
     if source is None:
         return f"({step.label}) from {step.of}"
-    shown = TEXT(source.expr)
+    shown = TEXT.step(source.expr)
     return f"({step.label}) from {source.name} = {shown}" if len(shown) <= 60 else f"({step.label}) from {source.name}"

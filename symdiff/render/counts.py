@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from symdiff.einstein import Spec, familiar
-from symdiff.expr import Call, Name, Number, bottom_up
+from symdiff.expr import Call, Expr, Form, Name, Number, bottom_up, form_of
 from symdiff.ops import ARRAYS, COMPARE_OPS
 from symdiff.ops.infer import call_shape
 from symdiff.shapes import Shape, Size, plus, product, times
@@ -21,8 +22,18 @@ def operations(step: Step, shapes: Mapping[str, Shape]) -> Size:
     """Arithmetic operations and function calls of a step: of each element one for every op; a product of an n x k and a
     k x m matrix is 2*n*k*m.
     """
-    if step.role == SEED:
+    if step.role == SEED or not isinstance(step.expr, Call):
         return 0
+    return _counted(step.expr, shapes) if shapes else _of_scalars(form_of(step.expr)[0])
+
+
+@lru_cache(maxsize=10_000)
+def _of_scalars(form: Form) -> Size:
+    """The operations of every step of a form over scalars."""
+    return _counted(form.expr, {})
+
+
+def _counted(expr: Expr, shapes: Mapping[str, Shape]) -> Size:
     total: Size = 0
 
     def leaf(part: Name | Number) -> Shape:
@@ -34,7 +45,7 @@ def operations(step: Step, shapes: Mapping[str, Shape]) -> Size:
         total = plus(total, _operations(call, args, shape))
         return shape
 
-    bottom_up(step.expr, leaf, node)
+    bottom_up(expr, leaf, node)
     return total
 
 

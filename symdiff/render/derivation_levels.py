@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from symdiff.expr import ONE_NUMBER, ZERO_NUMBER, Call, Expr, Name, call, substitute, walk
-from symdiff.formula import FormulaData
+from symdiff.formula_data import FormulaData
 from symdiff.render.array_people import nicer, product_of, textbook
 from symdiff.render.context import Sheet
 from symdiff.render.derivation_options import Options

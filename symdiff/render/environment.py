@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+if TYPE_CHECKING:
+    from jinja2 import BytecodeCache, Environment
 
 
 def template_root() -> Path:
@@ -28,10 +31,23 @@ _DELIMITERS = {
 }
 
 
+# Where compiled templates are kept between processes, by language; nowhere by default: rendering knows no disk.
+_bytecode: Callable[[str], BytecodeCache | None] = lambda language: None  # noqa: E731  # it is replaced
+
+
+def keep_bytecode(caches: Callable[[str], BytecodeCache | None]) -> None:
+    """Use the Jinja cache that `caches` gives for a language, in environments that are made from now on."""
+    global _bytecode
+    _bytecode = caches
+
+
 @cache
 def environment(language: str) -> Environment:
     """The environment for the templates of one folder: HTML and SVG are escaped, LaTeX and Typst have other marks."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     return Environment(
+        bytecode_cache=_bytecode(language),
         loader=FileSystemLoader(template_root() / language),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, walk
-from symdiff.formula import FormulaData
+from symdiff.formula_data import FormulaData
 from symdiff.ops import ARRAYS
 from symdiff.ops.core import ATOM, LOOSE, Spelling
 from symdiff.render.printer import Printer, plain_number

@@ -52,7 +52,7 @@ def mangle(name: str, reserved: frozenset[str]) -> str:
 
     A leading underscore, which C reserves and a named tuple refuses, is kept behind `u_`.
     """
-    if _UNDERSCORED.match(name):
+    if name[0] in "u_" and _UNDERSCORED.match(name):
         name = "u_" + name
     if name.lower().startswith(("sd_", "symdiff_")) or name.rstrip("_") in reserved:
         return name + "_"

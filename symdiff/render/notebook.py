@@ -1,24 +1,18 @@
 r"""What notebooks show of a formula, a program and a trace: HTML with MathML, and LaTeX.
 
-    Page ::= html, latex            # the same mathematics, both out of the LaTeX of a derivation
-    Shown                           # an object that makes its Page when a notebook asks
-
-Front ends prefer text/html to text/latex. The HTML needs no script, no network and no ids of its own, and takes its
-colours from the notebook. Making a page must be quick and must not fail: beyond `MOST` steps it has no derivation, and
-an error becomes a line of text, because a notebook would show its traceback.
+The HTML needs no script, no network and no ids of its own, and takes its colours from the notebook. Making a page must
+be quick: beyond `MOST` steps it has no derivation. The objects that have pages are in `symdiff.render.shown`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
-from symdiff.errors import SymdiffError
-from symdiff.formula import FormulaData
+from symdiff.formula_data import FormulaData
 from symdiff.render.context import Sheet
 from symdiff.render.derivation import latex as latex_of
 from symdiff.render.derivation_options import Options
@@ -27,6 +21,7 @@ from symdiff.render.document_model import Block, Display, Document, Inline, Math
 from symdiff.render.environment import environment
 from symdiff.render.html_body import body, inline
 from symdiff.render.mathml import mathml
+from symdiff.render.shown import Page, Shown
 from symdiff.shapes import shape_text
 from symdiff.tape import Tape
 from symdiff.trace import Trace
@@ -34,47 +29,6 @@ from symdiff.trace import Trace
 MOST = 200  # steps; a longer derivation is for a file
 _INPUTS = 40  # rows of the table of inputs
 _STEPS = Options(style="steps")
-
-
-@dataclass(frozen=True)
-class Page:
-    """What a notebook shows: HTML, and LaTeX between dollar signs ("" where there is no mathematics to show)."""
-
-    html: str
-    latex: str
-
-
-class Shown:
-    """An object that notebooks show as a page; `str` of it stands beside as text."""
-
-    def _page(self) -> Page:
-        raise NotImplementedError
-
-    def _repr_html_(self) -> str | None:
-        return self._repr_mimebundle_().get("text/html")
-
-    def _repr_latex_(self) -> str | None:
-        return self._repr_mimebundle_().get("text/latex")
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """By media type; text alone, with the reason, where the page cannot be made."""
-        try:
-            page, text = self._page(), self._plain()
-        except Exception as error:
-            return {"text/plain": f"{self!r}\n(no page: {_reason(error)})"}
-        found = {"text/html": page.html, "text/latex": page.latex, "text/plain": text}
-        return {kind: content for kind, content in found.items() if content}
-
-    def _plain(self) -> str:
-        return repr(self)
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, on one line."""
-    shown = str(error).partition("\n")[0]
-    if isinstance(error, SymdiffError):
-        return shown
-    return f"{type(error).__name__}{': ' if shown else ''}{shown}"
 
 
 # -- pages ------------------------------------------------------------------------------------------------------------
@@ -247,8 +201,6 @@ def _count(tape: Tape) -> str:
 __all__ = [
     "MOST",
     "DerivationView",
-    "Page",
-    "Shown",
     "formula_page",
     "is_short",
     "program_words",

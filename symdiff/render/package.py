@@ -29,10 +29,10 @@ from symdiff.render.points import ArrayPoint, array_point, check_point
 from symdiff.render.python import python_module
 from symdiff.shapes import described, shape_text, size_text
 
-_COPIED = "# Copied unchanged from symdiff/runtime/{name}; the same in every generated package. Do not edit.\n"
+_COPIED = "Copied unchanged from symdiff/runtime/{name}; the same in every generated package. Do not edit."
+_COMMENTS = {".py": "# {}\n", ".c": "/* {} */\n"}
 _WIDTH = 80  # of a call shown as an example
 _CHECKED = 200  # variables, at most, that the self-check moves one at a time
-LONGEST_DERIVED = 2_000  # steps of the forward sweep; the derivation of a longer program is megabytes of text
 _GROUPS = ("group_kernel.py",)  # files of the runtime for traced functions, and for training
 _TRAINING = (
     "c_train.py",
@@ -265,10 +265,11 @@ def _without(sheet: Sheet) -> frozenset[str]:
 def _runtime(without: frozenset[str]) -> dict[str, str]:
     folder = Path(__file__).resolve().parents[1] / "runtime"
     return {
-        f"_runtime/{path.name}": _COPIED.format(name=path.name) + path.read_text(encoding="utf-8")
-        for path in sorted(folder.glob("*.py"))
-        if path.name not in without
+        f"_runtime/{path.name}": _COMMENTS[path.suffix].format(_COPIED.format(name=path.name))
+        + path.read_text(encoding="utf-8")
+        for path in sorted(folder.iterdir())
+        if path.suffix in _COMMENTS and path.name not in without
     }
 
 
-__all__ = ["LONGEST_DERIVED", "check_point", "package_files"]
+__all__ = ["check_point", "package_files"]

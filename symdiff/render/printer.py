@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from symdiff.expr import Call, Expr, Name, Number, bottom_up, is_constant, walk
+from symdiff.expr import Call, Expr, Form, Name, Number, bottom_up, form_of, is_constant, walk
 from symdiff.ops import ARRAYS, TABLE, Spelling
 from symdiff.ops.core import ATOM, LOOSE, MUL, NEG, function
 from symdiff.ops.evaluate import constant_value
+
+_MARK = "\0"  # in no spelling, number or name
+_MARKS = {str(place): f"{_MARK}{place}{_MARK}" for place in range(32)}
+_MOST_TEXTS = 10_000  # kept by a printer
 
 
 @dataclass(frozen=True)
@@ -31,14 +36,42 @@ class Printer:
     brackets: tuple[str, str] = ("(", ")")
     replaced: Mapping[Expr, str] | None = None
     helpers: frozenset[str] = frozenset()
+    texts: dict[Form, str] = field(default_factory=dict, compare=False, repr=False)
 
     def with_helpers(self, helpers: Iterable[str]) -> Printer:
         """The same, for expressions that still call a formula's own helpers."""
-        return replace(self, helpers=frozenset(helpers))
+        return replace(self, helpers=frozenset(helpers), texts={})
 
     def __call__(self, expr: Expr) -> str:
         """`expr` as text."""
         return self._bracketed(bottom_up(expr, self._leaf, self._node), LOOSE)
+
+    def step(self, expr: Expr) -> str:
+        """The same for the expression of a step: steps of one form are spelled once, and then filled in."""
+        if not isinstance(expr, Call) or expr.op in ARRAYS or self.replaced:
+            return self(expr)
+        form, found = form_of(expr)
+        if len(found) > len(_MARKS):
+            return self(expr)
+        text = self.texts.get(form)
+        if text is None:
+            if len(self.texts) >= _MOST_TEXTS:
+                self.texts.clear()
+            text = self.texts[form] = self._format(form)
+        names = self.names
+        return text.format(*[names.get(name, name) for name in found])
+
+    def _format(self, form: Form) -> str:
+        """A format text over the names of a form."""
+        parts = self._marked(form.expr).split(_MARK)  # between two marks stands a place
+        return "".join(
+            f"{{{part}}}" if place % 2 else part.replace("{", "{{").replace("}", "}}")
+            for place, part in enumerate(parts)
+        )
+
+    @cached_property
+    def _marked(self) -> Printer:
+        return replace(self, names=_MARKS)
 
     def _leaf(self, leaf: Name | Number) -> tuple[Any, int]:
         if isinstance(leaf, Name):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from symdiff.expr import Call, Expr, Name, walk
+from symdiff.collector import at_rest
+from symdiff.expr import Call, Expr, Name
 from symdiff.render.context import Sheet, first_contributions, identifiers, line_comment
 from symdiff.render.environment import render
 from symdiff.render.names import PYTHON_RESERVED, mangled
 from symdiff.render.printer import Printer
-from symdiff.render.python_arrays import array_module
 from symdiff.render.python_groups import group_context, group_names
 from symdiff.render.python_helpers import helper_source
 from symdiff.render.python_parts import (
@@ -31,13 +32,18 @@ from symdiff.trace import refuse_abstract
 _SHAPE = "sd_shape"  # a user's own sd_shape is mangled to sd_shape_
 
 
+@at_rest
 def python_module(sheet: Sheet) -> str:
     """The module's text: NumPy alone, one step a line, the same numbers as in the derivation.
 
     Raises UnsupportedError for a formula with an abstract function.
     """
     refuse_abstract(sheet.people)
-    return array_module(sheet) if sheet.people.is_array else _scalar_module(sheet)
+    if not sheet.people.is_array:
+        return _scalar_module(sheet)
+    from symdiff.render.python_arrays import array_module  # large, and formulas of numbers need none of it
+
+    return array_module(sheet)
 
 
 def _scalar_module(sheet: Sheet) -> str:
@@ -89,8 +95,10 @@ def load_module(text: str, kind: str) -> Callable[..., Any]:
         function: Callable[..., Any] = module.__dict__[kind]
         return function
 
+    gradient = inspect.unwrap(module.gradient)  # an engine has its own np.errstate
+
     def flat(*arrays: Any) -> tuple[Any, ...]:
-        value, gradients = module.gradient(*arrays)
+        value, gradients = gradient(*arrays)
         return (value, *gradients)
 
     return flat
@@ -103,7 +111,7 @@ def _lines(tape: Tape, printer: Printer, names: dict[str, str], whole: Tape | No
     primal = {step.name: step for step in whole.primal}
     lines = []
     for step in tape.steps:
-        target, text = names[step.target], printer(step.expr)
+        target, text = names[step.target], printer.step(step.expr)
         if step.into is not None and step.name not in first:
             code = f"{target} += {text}"
         elif step.into is not None and isinstance(step.expr, Name):
@@ -144,7 +152,7 @@ def _assign(inputs: list[str]) -> str:
 
 
 def _helpers_used(tape: Tape) -> list[str]:
-    return sorted({part.op for step in tape.steps for part in walk(step.expr) if isinstance(part, Call)})
+    return sorted(tape.ops)
 
 
 __all__ = ["helper_source", "load_module", "python_module"]

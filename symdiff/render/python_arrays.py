@@ -1,30 +1,29 @@
 """Tape of an array formula -> a Python module over NumPy, as a person would write it.
 
 Values are arrays of the declared shapes. The first contribution to an accumulator is written with `=`, later ones are
-added in place; so what stands first is always a new array, which nothing else can see. Inputs are never written to, and
-results are new arrays in C order.
+added in place; so what stands first is always a new array, which nothing else can see. What `numpy_reuse` finds is
+computed once, and `numpy_inplace` says which steps are written over an array that is not needed any more. Inputs are
+never written to, and results are new arrays in C order.
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from symdiff.expr import Call, Expr, Name, names
-from symdiff.formula import Input
-from symdiff.render.context import (
-    Sheet,
-    first_contributions,
-    identifiers,
-    index_requirements,
-    line_comment,
-    without_number,
-)
+from symdiff.formula_data import Input
+from symdiff.ops import COMPARE_OPS
+from symdiff.render.context import Sheet, first_contributions, identifiers, line_comment
 from symdiff.render.environment import render
 from symdiff.render.names import PYTHON_RESERVED, mangled
+from symdiff.render.numpy_inplace import Place, last_reads, lines_in_place, owner, place_for, with_second
 from symdiff.render.numpy_memory import NEW, Memory, fresh, memory
+from symdiff.render.numpy_reuse import reused
 from symdiff.render.numpy_spelling import NumpyPrinter, bracketed, stretchable
+from symdiff.render.python_arguments import argument_lines, size_lines
 from symdiff.render.python_helpers import ARRAY_FUNCTIONS, helper_source, helpers_called
 from symdiff.render.python_parts import (
     COMMENT_COLUMN,
@@ -38,8 +37,8 @@ from symdiff.render.python_parts import (
     signature,
 )
 from symdiff.render.update_python import update_context, update_ops
-from symdiff.shapes import Size, described, dimensions, shape_text
-from symdiff.tape import Step
+from symdiff.shapes import Shape, described, shape_text
+from symdiff.tape import PRIMAL, Step
 
 _WIDTH = LINE - 4  # of a line inside a function
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -48,13 +47,14 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 def array_module(sheet: Sheet) -> str:
     """The module's text."""
     tape = sheet.code
-    body = _Body(sheet)
+    body, alone = _Body(sheet), _Body(_value_alone(sheet))
     value, *gradients = body.results()
+    (value_of_value,) = alone.results()
     shapes = tape.shapes
-    forward, reverse = body.lines(tape.primal), body.lines(tape.reverse)
-    used = _words([value, *gradients, *forward, *reverse])
-    lone = _words([value, *forward])
-    parameters = signature(tape.inputs, body.names)
+    forward, reverse, value_lines = body.lines(forward=True), body.lines(forward=False), alone.lines(forward=True)
+    result = returned(value, gradients, _WIDTH - len("return "))
+    code, value_code = [result, *forward, *reverse], [value_of_value, *value_lines]
+    helpers = helpers_called([*value_code, *(code if sheet.kind == "gradient" else [])])
     return render(
         "python",
         "arrays.py.j2",
@@ -62,20 +62,36 @@ def array_module(sheet: Sheet) -> str:
         described=[described_input(given) for given in tape.inputs],
         outputs=[f"value: {described(body.printer.shape_of(tape.value))}"]
         + [f"derivative by {label}: {described(shapes[label])}" for label, _ in tape.outputs[1:]],
-        signature=parameters,
+        signature=signature(tape.inputs, body.names),
+        inputs=", ".join(body.names[given.name] for given in tape.inputs),
         shapes=_shapes(tape.inputs),
-        helpers=helper_source([*helpers_called([value, *gradients, *forward, *reverse]), *update_ops(sheet.update)]),
+        helpers=helper_source([*helpers, *update_ops(sheet.update)]),
         update=update_context(sheet),
-        value_arguments=body.arguments(lone),
-        arguments=body.arguments(used),
-        value_lines=forward,
-        value=value,
+        checks=argument_lines(sheet, body.printer, body.names),
+        value_sizes=size_lines(tape.inputs, alone.names, _words(value_code)),
+        sizes=size_lines(tape.inputs, body.names, _words(code)),
+        value_lines=value_lines,
+        value=value_of_value,
         forward=forward,
         reverse=reverse,
-        result=returned(value, gradients, _WIDTH - len("return ")),
+        result=result,
         fields=fields(tape.wrt),
-        notes=remarks(tape),
+        notes=remarks(tape) + _spelled(code if sheet.kind == "gradient" else value_code),
     )
+
+
+def _value_alone(sheet: Sheet) -> Sheet:
+    """The forward sweep, which keeps nothing for a reverse sweep."""
+    tape = sheet.code
+    return replace(sheet, code=tape.with_steps(tape.primal, outputs=tape.outputs[:1], wrt=(), bars=()), kind="value")
+
+
+def _spelled(code: Iterable[str]) -> list[str]:
+    """Lines of the header on what a reader may not know."""
+    text = "\n".join(code)
+    said = ["A.dot(B) is A @ B"] if ".dot(" in text else []
+    said += ["out= writes over an array that is not needed any more"] if ", out=" in text else []
+    return [f"In the code {', and '.join(said)}."] if said else []
 
 
 def _shapes(inputs: Iterable[Input]) -> list[str]:
@@ -93,20 +109,25 @@ class _Body:
     """The code of one tape, step by step."""
 
     def __init__(self, sheet: Sheet) -> None:
-        self.sheet, self.tape = sheet, sheet.code
-        tape, single = self.tape, sheet.dtype == "float32"
-        every = dict.fromkeys([*tape.dims, *identifiers(tape)])
+        single = sheet.dtype == "float32"
+        reuse = reused(sheet.code, dot_products=not single)
+        self.sheet, self.tape, self.reuse = sheet, reuse.tape, reuse
+        tape, shapes = self.tape, reuse.shapes()
+        seconds = [name for _, name in reuse.joint.values()]
+        every = dict.fromkeys([*tape.dims, *identifiers(sheet.code), *seconds])
         self.names = mangled(every, (PYTHON_RESERVED | ARRAY_FUNCTIONS) - {"value"})
         self.printer = NumpyPrinter(
-            "python", self.names, python_number, {}, shapes=tape.shapes, dims=frozenset(tape.dims), single=single
+            "python", self.names, python_number, {}, shapes=shapes, dims=frozenset(tape.dims), single=single
         )
         self.first = first_contributions(tape)
-        self.primal = {step.name: step for step in tape.primal}
-        self.known: dict[str, Memory] = {given.name: NEW for given in tape.inputs}
+        self.primal = {step.name: step for step in sheet.code.primal}
+        self.known: dict[str, Memory] = {given.name: NEW for given in tape.inputs} | dict.fromkeys(seconds, NEW)
         self.several = self._accumulators()
+        self.places: dict[str, Place] = {}
         for step in tape.steps:
             if step.into is None or step.name in self.first:
                 self.known[step.target] = self._memory(step)
+        self._find_places(set(seconds), shapes)
 
     def _accumulators(self) -> set[str]:
         seen = [step.into for step in self.tape.steps if step.into is not None]
@@ -120,59 +141,55 @@ class _Body:
             return found
         return NEW  # a copy made by `_first`, or a number
 
-    # -- arguments -----------------------------------------------------------------------------------------------------
+    def _find_places(self, made: set[str], shapes: Mapping[str, Shape]) -> None:
+        """Where steps may write over an array; `made` are the names of arrays of the code's own so far."""
+        last = last_reads(self.tape, self.known)
 
-    def arguments(self, used: set[str]) -> list[str]:
-        """Lines that check the inputs and read the sizes off them; `used` are the identifiers of the code below."""
-        inputs, lines, bound = self.tape.inputs, [], set[str]()
-        needs = index_requirements(self.sheet.people)
-        required = {size for need, _ in needs for size in dimensions(need)}
-        for k, given in enumerate(inputs):
-            name = self.names[given.name]
-            sizes = [self._expected(size, size in bound) for size in given.shape]
-            lines.append(f'{name} = _array("{given.name}", {name}, ({", ".join(sizes)}{"," * (len(sizes) == 1)}))')
-            later = {size for other in inputs[k + 1 :] for size in other.shape if isinstance(size, str)} | required
-            new = dict.fromkeys(size for size in given.shape if isinstance(size, str) and size not in bound)
-            wish = [size for size in new if size in later or self.names[size] in used]
-            bound.update(new)
-            if len(wish) > 1 and len(wish) == len(given.shape):
-                lines.append(f"{', '.join(self.names[size] for size in wish)} = {name}.shape")
-            else:
-                lines += [f"{self.names[size]} = {name}.shape[{given.shape.index(size)}]" for size in wish]
-        return lines + [line for need, text in needs for line in self._required(need, text)]
+        def own(name: str) -> str:
+            return owner(name, self.known)
 
-    def _expected(self, size: Size, known: bool) -> str:
-        """A size that is known, else its name in quotes."""
-        return f'"{size}"' if isinstance(size, str) and not known else self.printer.size(size)
+        for number, step in enumerate(self.tape.steps):
 
-    def _required(self, need: Size, text: str) -> list[str]:
-        """Lines that refuse sizes for which `need` is negative."""
-        rest, number = without_number(need)
-        test = f"{self.printer.size(rest)} < {-number}" if number <= 0 else f"{self.printer.size(need)} < 0"
-        said = f'f"{text}: {", ".join(f"{size} = {{{self.names[size]}}}" for size in dimensions(need))}"'
-        if len(said) <= _WIDTH - len("    raise ValueError()"):
-            return [f"if {test}:", f"    raise ValueError({said})"]
-        return [f"if {test}:", "    raise ValueError(", f"        {said}", "    )"]
+            def is_free(name: str, number: int = number) -> bool:
+                return name in made and last.get(name) == number and fresh(self.known[name])
+
+            place = place_for(step.expr, step.shape, shapes, is_free, own) if step.shape else None
+            joint = self.reuse.joint.get(step.name)
+            if joint is not None and is_free(step.operands[0]):
+                self.places[step.name] = Place(step.operands[0], ())
+            elif joint is None and place is not None:
+                self.places[step.name] = place
+                if step.into is None or step.name in self.first:
+                    self.known[step.target] = replace(self.known[place.name], base=None)
+            if step.shape and not _is_boolean(step.expr):
+                made.add(step.target)
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
-    def lines(self, steps: Iterable[Step]) -> list[str]:
-        """The code of steps, each with its equation number."""
+    def lines(self, *, forward: bool) -> list[str]:
+        """The code of one sweep, each line with the equation number of its step."""
         made: list[str] = []
-        for step in steps:
+        for step in self.tape.steps:
+            if (step.role == PRIMAL) != forward:
+                continue
             *before, last = self._statement(step)
             comment = line_comment(step, self.primal)
-            made += before
-            line = f"{last.ljust(COMMENT_COLUMN)}  # {comment}"
-            if len(line) <= _WIDTH:
-                made.append(line)
-            else:
-                made += [f"# {comment}", *broken(last, _WIDTH)]
+            if (product := self.reuse.absorbed.get(step.name)) is not None:
+                comment = f"({product.label}); {comment}"
+            for code, said in [*((each, f"({step.label})") for each in before), (last, comment)]:
+                line = f"{code.ljust(COMMENT_COLUMN)}  # {said}"
+                made += [line] if len(line) <= _WIDTH else [f"# {said}", *broken(code, _WIDTH)]
         return made
 
     def _statement(self, step: Step) -> list[str]:
         target = self.names[step.target]
         later = step.into is not None and step.name not in self.first
+        place = self.places.get(step.name)
+        if step.name in self.reuse.joint:
+            return [self._joint(step, target, place)]
+        if place is not None:
+            made = lines_in_place(self.printer, place, None if later else target)
+            return [*made, f"{target} += {self.names[place.name]}"] if later else made
         expr, sign = step.expr, "+"
         if later and isinstance(expr, Call) and expr.op == "neg":
             expr, sign = expr.args[0], "-"
@@ -182,6 +199,12 @@ class _Body:
             return [f"{target} {sign}= {self.printer(stretchable(self.printer, expr))}"]
         text = self.printer(expr)
         return [f"{target} = {self._first(step, text) if step.target in self.several else text}"]
+
+    def _joint(self, step: Step, target: str, place: Place | None) -> str:
+        """`H, H_slope = sigmoid_and_slope(v2, out=v2)`"""
+        joint, second = self.reuse.joint[step.name]
+        text = with_second(self.printer(step.expr), joint.helper, self.names[place.name] if place is not None else None)
+        return f"{target}, {self.names[second]} = {text}"
 
     def _put(self, expr: Expr, target: str, sign: str, later: bool) -> list[str]:
         """Into a slice of an accumulator, which is made first."""
@@ -218,8 +241,7 @@ class _Body:
     def _result(self, expr: Expr, text: str, own: bool, array: bool) -> str:
         single = self.sheet.dtype == "float32"
         if not array:
-            kind = "np.float32" if single else "np.float64"
-            return text if own and not single else f"{kind}({text})"
+            return text if own and not single else f"{self.printer.float_type}({text})"
         if single:
             return f'{bracketed(text)}.astype(np.float32, order="C")'
         if isinstance(expr, Name):
@@ -242,6 +264,10 @@ class _Body:
 
 def _is_put(expr: Expr) -> bool:
     return isinstance(expr, Call) and expr.op == "put"
+
+
+def _is_boolean(expr: Expr) -> bool:
+    return isinstance(expr, Call) and expr.op in COMPARE_OPS
 
 
 __all__ = ["array_module"]

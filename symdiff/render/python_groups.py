@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from symdiff.formula import Group
+from symdiff.formula_data import Group
 from symdiff.render.context import Sheet
 from symdiff.render.python_parts import LINE, fields
 from symdiff.shapes import described

@@ -10,7 +10,7 @@ import tokenize
 from collections.abc import Iterable, Mapping
 
 from symdiff.expr import Number
-from symdiff.formula import Input
+from symdiff.formula_data import Input
 from symdiff.render.context import left_out
 from symdiff.render.names import PYTHON_RESERVED, mangled
 from symdiff.render.printer import plain_number

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from symdiff.formula import FormulaData
+from symdiff.formula_data import FormulaData
 from symdiff.render import trace_text
-from symdiff.render.notebook import Page, Shown, trace_page
+from symdiff.render.shown import Page, Shown
 from symdiff.trace import State, Trace
 
 
@@ -44,6 +44,8 @@ class TraceView(Shown):
         return f"<symdiff trace of {len(self.numbers.nodes)} steps>"
 
     def _page(self) -> Page:
+        from symdiff.render.notebook import trace_page
+
         return trace_page(self.numbers, self._data)
 
     def _plain(self) -> str:

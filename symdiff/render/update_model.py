@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.expr import Call, Expr, Name, Number, names
-from symdiff.formula import Group, Input
+from symdiff.formula_data import Group, Input
 from symdiff.render.array_figures import ArrayFigures
 from symdiff.render.context import Sheet
 from symdiff.render.figures import DIGITS

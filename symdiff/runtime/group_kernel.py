@@ -17,6 +17,7 @@ import numpy as np
 from .array_engines import ArrayCall, Operand
 from .array_kernel import ArrayKernel, Plan, parts_of
 from .arrays import Array, Shape, rounded
+from .calls import DirectCall, declined, entered
 from .engines import CEngine
 from .sizes import shape_text
 from .spec import KernelError, KernelShapeError, KernelSpec
@@ -56,7 +57,7 @@ class GroupKernel(ArrayKernel):
             shown = ", ".join(f"{name!r} {shape}" for name, shape in zip(self.inputs, leading, strict=True) if shape)
             raise self._shape_error(f"leading axes do not broadcast together: {shown}") from None
         outputs = tuple(batch + self._declared(name) for name in (None, *(self.wrt if self._has_gradient else ())))
-        return Plan(outputs, parts_of(outputs[1:])[0], self._engine.prepare_group(batch, leading, outputs))
+        return self._planned(shapes, outputs, self._engine.prepare_group(batch, leading, outputs))
 
     def _declared(self, name: str | None) -> Shape:
         shape: Any = () if name is None else self.spec.shapes.get(name, ())
@@ -72,11 +73,15 @@ class GroupKernel(ArrayKernel):
 
 
 def group_kernel(
-    spec: KernelSpec, engine: "CEngine | Callable[..., Any]", shape_error: type[Exception] = KernelShapeError
+    spec: KernelSpec,
+    engine: "CEngine | Callable[..., Any]",
+    shape_error: type[Exception] = KernelShapeError,
+    calls: Any = None,
 ) -> GroupKernel:
     """The kernel over compiled code for scalars, or over a Python function; see `CGroupEngine`, `NumpyGroupEngine`."""
     made = CGroupEngine(engine, spec) if isinstance(engine, CEngine) else NumpyGroupEngine(engine, spec)
-    return GroupKernel(spec, made, shape_error=shape_error)
+    kernel: GroupKernel = entered(GroupKernel, calls)(spec, made, shape_error=shape_error)
+    return kernel
 
 
 def _sizes(spec: KernelSpec) -> list[int]:
@@ -123,6 +128,10 @@ class _CPoint:
         self._run(operands, np.empty(self._engine.total, self._engine.dtype), result)
         for output, (part, shape) in zip(outputs, self._parts, strict=True):
             output[...] = result[part].reshape(shape)
+
+    def direct(self, shapes: Sequence[Shape], gradient: type | None) -> DirectCall:
+        direct = self._engine.engine.direct
+        return declined if direct is None else direct.call(shapes, self._shapes, gradient)
 
     def bind(self, operands: Sequence[Array], outputs: Sequence[Array]) -> "partial[int]":
         vector, result = (np.empty(n, self._engine.dtype) for n in (self._engine.total, self._count))
@@ -172,6 +181,9 @@ class _CBatch:
 
     def _written_out(self, array: Array, leading: Shape) -> Array:
         return np.ascontiguousarray(np.broadcast_to(array, self._batch + array.shape[len(leading) :]))
+
+    def direct(self, shapes: Sequence[Shape], gradient: type | None) -> DirectCall:
+        return declined
 
     def bind(self, operands: Sequence[Array], outputs: Sequence[Array]) -> "partial[int]":
         if all(self._whole):
@@ -266,6 +278,9 @@ class _NumpyBatch:
         view = columns.T.reshape(len(rows), *shape)
         view.flags.writeable = False
         return view
+
+    def direct(self, shapes: Sequence[Shape], gradient: type | None) -> DirectCall:
+        return declined
 
     def bind(self, operands: Sequence[Array], outputs: Sequence[Array]) -> "partial[int]":
         return partial(self._refill, operands, outputs)

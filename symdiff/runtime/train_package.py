@@ -31,7 +31,9 @@ def trainer(
     loaded = load(source) if kernel.backend == "c" else None
     engine: TrainEngine
     if loaded is not None:
-        engine = CTrainEngine(*loaded, TrainSpec(source.name, spec.inputs, spec.dimensions, spec.array, spec.blas))
+        engine = CTrainEngine(
+            loaded.ffi, loaded.lib, TrainSpec(source.name, spec.inputs, spec.dimensions, spec.array, spec.blas)
+        )
     else:
         engine = NumpyTrainEngine(*functions, spec.inputs, maps=not spec.array)
     made = TrainerSpec(

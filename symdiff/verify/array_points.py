@@ -16,7 +16,7 @@ import numpy as np
 
 from symdiff.errors import SymdiffError
 from symdiff.expr import Call, walk
-from symdiff.formula import Input
+from symdiff.formula_data import Input
 from symdiff.ops.infer import shape_of
 from symdiff.ops.structure import requirements
 from symdiff.shapes import shape_value, size_value

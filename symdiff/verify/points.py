@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.expr import names
-from symdiff.formula import Input
+from symdiff.formula_data import Input
 from symdiff.ops.evaluate import evaluate
 from symdiff.tape import Tape
 

@@ -8,7 +8,6 @@ from typing import Any
 from symdiff.errors import SymdiffError
 from symdiff.tape import Tape
 from symdiff.trace import Trace
-from symdiff.verify.array_run import verify_arrays
 from symdiff.verify.checks import PointTests, call_kernel
 from symdiff.verify.finite_steps import Kernel
 from symdiff.verify.judge import Judge
@@ -41,6 +40,8 @@ def verify(
     Raises SymdiffError where no point is given and none is found.
     """
     if tape.is_array:
+        from symdiff.verify.array_run import verify_arrays
+
         return verify_arrays(tape, tangent_tape, kernels, at=at, points=points, seed=seed)
     return _Run(tape, tangent_tape, kernels, seed).report(at, points)
 

@@ -1,5 +1,6 @@
 """Finding a compiler, choosing flags, building and loading a library."""
 
+import json
 import os
 import stat
 import subprocess
@@ -32,6 +33,12 @@ def script(path: Path, text: str) -> Path:
 def build(out_dir: Path, **changes: Any) -> Path:
     settings: dict[str, Any] = {"module_name": "_demo", "cdef": CDEF, "out_dir": out_dir, "api": False} | changes
     return compiler.build_shared(settings.pop("source", c_source()), **settings)
+
+
+def kernels_in(root: Path) -> list[dict[str, Any]]:
+    """What the entries of a cache are made from, without the calls of all kernels."""
+    parts = [json.loads(path.read_text())["parts"] for path in root.glob("*/manifest.json")]
+    return [entry for entry in parts if entry["cdef"]]
 
 
 # Finding
@@ -180,13 +187,13 @@ def test_build_and_load(tmp_path: Path, api: bool, dtype: str, capfd: pytest.Cap
         tmp_path, source=c_source(dtype), cdef=cdef, api=api, module_name=name, vector_functions=vector_names(dtype)
     )
     assert list(tmp_path.iterdir()) == [path] and path.name == compiler.library_name(name, api=api)
-    for ffi, lib in (
+    for ffi, lib, calls in (
         compiler.load(path, name, cdef, api=api),
         compiler.load_image(path.read_bytes(), name, cdef, api=api),
     ):
         out = ffi.new("double[3]" if dtype == "float64" else "float[3]")
         assert lib.demo_gradient_packed([2.0, 0.0], out) == 0
-        assert list(out) == [0.0, 0.0, 2.0]
+        assert list(out) == [0.0, 0.0, 2.0] and calls is None
     assert capfd.readouterr() == ("", "")
 
 
@@ -199,7 +206,7 @@ def test_each_image_is_loaded_as_itself(tmp_path: Path, monkeypatch: pytest.Monk
     results = []
     for factor in (2, 3, 2):
         source = c_source().replace("in[0]*", f"{factor}*in[0]*")
-        ffi, lib = compiler.load_image(build(tmp_path, source=source).read_bytes(), "_demo", CDEF, api=False)
+        ffi, lib, _ = compiler.load_image(build(tmp_path, source=source).read_bytes(), "_demo", CDEF, api=False)
         out = ffi.new("double[3]")
         assert lib.demo_gradient_packed([1.0, 0.0], out) == 0
         results.append(out[2])
@@ -231,7 +238,7 @@ def test_a_refused_source_is_kept_and_shown(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("SYMDIFF_CACHE", str(tmp_path / "cache"))
     with pytest.raises(BuildError, match=r"failed with status(.|\n)*error(.|\n)*source kept in"):
         kernels.compile_c(broken, KernelSpec("demo", ("x", "y"), ("x", "y")))
-    assert [p.name for p in (tmp_path / "cache").iterdir()] == ["locks"]
+    assert kernels_in(tmp_path / "cache") == [] and list((tmp_path / "cache" / "locks").iterdir()) == []
 
 
 @pytest.mark.compiler
@@ -286,7 +293,7 @@ def test_without_python_h_a_plain_library(tmp_path: Path, monkeypatch: pytest.Mo
     plain = kernels.compile_c(source, spec, vector_functions=vector_names())
     assert plain(2.0, 3.0) == usual(2.0, 3.0)
     assert plain([1.0, 2.0], 3.0)[0].tolist() == usual([1.0, 2.0], 3.0)[0].tolist()
-    assert len(list((tmp_path / "cache").iterdir())) == 3  # two entries, and the locks
+    assert sorted(entry["api"] for entry in kernels_in(tmp_path / "cache")) == [False, True]
 
 
 def test_without_cffi(monkeypatch: pytest.MonkeyPatch) -> None:

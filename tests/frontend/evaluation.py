@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from symdiff.formula import FormulaData, inline
+from symdiff.formula_data import FormulaData, inline
 from symdiff.ops.evaluate import float_function
 
 

@@ -12,7 +12,7 @@ from frontend.trees import output, shown
 
 from symdiff.errors import ParseError, ShapeError, SymdiffError
 from symdiff.expr import Call, walk
-from symdiff.formula import Abstract, Limits
+from symdiff.formula_data import Abstract, Limits
 from symdiff.frontend import read, read_reference
 from symdiff.frontend.words import FUNCTIONS, METHODS, REDUCTIONS, SHAPED
 from symdiff.linearize import linearize

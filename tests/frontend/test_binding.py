@@ -12,7 +12,7 @@ from frontend.trees import output, shown
 
 from symdiff.errors import ParseError, ShapeError, SymdiffError, UnsupportedError
 from symdiff.expr import Call, walk
-from symdiff.formula import FormulaData, Limits
+from symdiff.formula_data import FormulaData, Limits
 from symdiff.frontend import bind, read
 from symdiff.linearize import linearize
 from symdiff.render.context import Sheet

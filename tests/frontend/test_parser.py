@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from symdiff.errors import DomainError, ParseError, ShapeError, SymdiffError, UnsupportedError
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, walk
-from symdiff.formula import FormulaData, Limits
+from symdiff.formula_data import FormulaData, Limits
 from symdiff.frontend import read
 
 NAMES = ("x", "y", "z")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sympy.codegen.cfunctions import expm1, hypot, log1p
 
 from symdiff.errors import DomainError, ParseError, SymdiffError, UnsupportedError
-from symdiff.formula import Limits
+from symdiff.formula_data import Limits
 from symdiff.frontend import read
 from symdiff.ops import PUBLIC, TABLE
 

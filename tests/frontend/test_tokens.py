@@ -8,7 +8,7 @@ import time
 import pytest
 
 from symdiff.errors import ParseError
-from symdiff.formula import Limits
+from symdiff.formula_data import Limits
 from symdiff.frontend.tokens import END, tokenize
 
 

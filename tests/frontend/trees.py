@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from symdiff.expr import Call, Expr, Name, bottom_up
-from symdiff.formula import FormulaData
+from symdiff.formula_data import FormulaData
 from symdiff.shapes import Polynomial, Slice, size_text
 
 

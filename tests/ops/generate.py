@@ -8,7 +8,7 @@ import random
 from hypothesis import HealthCheck, settings
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, call
-from symdiff.formula import FormulaData, Input, Statement
+from symdiff.formula_data import FormulaData, Input, Statement
 from symdiff.ops import COMPARE_OPS, TABLE
 
 PROFILE = settings(

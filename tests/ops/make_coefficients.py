@@ -174,6 +174,21 @@ def sine_and_cosine() -> None:
         show_numbers(f"TWO_OVER_PI_{kind}", [2 / mp.pi], bits)
 
 
+def exponential() -> None:
+    """x coth(x/2) = 2 + z p(z) with z = x^2, the two parts of log 2 and its inverse. The error of p counts
+    z^(3/2)/2 times in exp.
+    """
+
+    def ratio(z: mp.mpf) -> mp.mpf:
+        x = mp.sqrt(z)
+        return (x * mp.coth(x / 2) - 2) / z
+
+    top = (mp.log(2) / 2 + mp.mpf("0.001")) ** 2
+    show("EXPONENTIAL", taylor_safe(ratio), lambda z: mp.sqrt(z) * z / 2, "1e-20", top, 4)
+    show_numbers("EXPONENTIAL_LOG_2", parts(mp.log(2), 53)[:2])
+    show_numbers("EXPONENTIAL_OVER_LOG_2", [1 / mp.log(2)])
+
+
 def parts(value: mp.mpf, bits: int) -> list[mp.mpf]:
     """Split into three numbers of that precision, each rounded down, so that all are positive."""
     result = []
@@ -187,3 +202,4 @@ def parts(value: mp.mpf, bits: int) -> list[mp.mpf]:
 if __name__ == "__main__":
     special_functions()
     sine_and_cosine()
+    exponential()

@@ -20,7 +20,7 @@ from mpmath import mp, mpf
 
 from symdiff.adjoint import adjoint
 from symdiff.expr import Call, Expr, Name, Number, call, names, substitute
-from symdiff.formula import FormulaData, Input, Statement
+from symdiff.formula_data import FormulaData, Input, Statement
 from symdiff.ops import COMPARE_OPS, TABLE
 from symdiff.ops.core import OPERAND_NAMES, X, Y, Z
 from symdiff.ops.evaluate import evaluate, evaluate_mp

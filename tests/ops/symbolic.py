@@ -10,7 +10,7 @@ from typing import Any
 import sympy as sp
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up
-from symdiff.formula import sympy_call
+from symdiff.formula_data import sympy_call
 from symdiff.ops import COMPARE_OPS, TABLE
 from symdiff.ops.activation import ONE_OVER_SQRT_TWO_PI, SQRT_HALF
 from symdiff.ops.core import OPERAND_NAMES

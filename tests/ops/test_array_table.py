@@ -13,7 +13,7 @@ import pytest
 from symdiff import frontend
 from symdiff.adjoint import adjoint
 from symdiff.expr import Call, walk
-from symdiff.formula import FormulaData
+from symdiff.formula_data import FormulaData
 from symdiff.linearize import linearize
 from symdiff.ops import ARRAYS
 from symdiff.ops.evaluate import evaluate

@@ -24,8 +24,10 @@ PROTOTYPES
 #endif
 #if defined(__GNUC__)
 #define SD_INLINE static inline __attribute__((always_inline, unused))
+#define SD_CALLED static __attribute__((noinline))
 #else
 #define SD_INLINE static inline
+#define SD_CALLED static
 #endif
 """
 

@@ -19,6 +19,7 @@ import pytest
 import symdiff
 from symdiff.build.package import write_package
 from symdiff.render.package import check_point, package_files
+from symdiff.runtime import MODULES
 
 SYSTEM_B = "1/(sin(w1*x1)**2 + cos(w2*x2) + 2)"
 AT = {"w1": -3.0, "x1": -2.0, "w2": 2.0, "x2": -1.0}
@@ -91,10 +92,7 @@ def library_of(folder: Path) -> Path:
 
 def test_the_files(folder: Path) -> None:
     names = {path.relative_to(folder / "graph").as_posix() for path in (folder / "graph").rglob("*") if path.is_file()}
-    modules = (
-        "__init__ array_engines array_kernel arrays blas compiler engines kernel kernel_page library sizes spec".split()
-    )
-    runtime = {f"_runtime/{name}.py" for name in [*modules, "workspace"]}
+    runtime = {f"_runtime/{name}.py" for name in ("__init__", *MODULES)} | {"_runtime/calls.c"}
     own = {"graph.sd", "graph.c", "graph.h", "graph.tex", "graph.md", "graph_numpy.py", "check_graph.py"}
     assert names == {"README.md", "__init__.py", "build.py"} | own | runtime
 
@@ -102,7 +100,8 @@ def test_the_files(folder: Path) -> None:
 def test_the_runtime_is_copied_as_it_is(folder: Path, root: Path) -> None:
     for copy in (folder / "graph" / "_runtime").iterdir():
         first, _, rest = copy.read_text("ascii").partition("\n")
-        assert first.startswith(f"# Copied unchanged from symdiff/runtime/{copy.name};")
+        mark = {".py": "#", ".c": "/*"}[copy.suffix]
+        assert first.startswith(f"{mark} Copied unchanged from symdiff/runtime/{copy.name};")
         assert rest == (root / "symdiff" / "runtime" / copy.name).read_text("utf-8")
 
 
@@ -518,8 +517,8 @@ def test_the_check_of_arrays_finds_a_wrong_derivative(tmp_path: Path) -> None:
     package = array_package(tmp_path)
     module = package / "net_numpy.py"
     code = module.read_text("ascii")
-    assert "W1_bar = X.T @ v2_bar" in code
-    module.write_text(code.replace("W1_bar = X.T @ v2_bar", "W1_bar = 1.001*(X.T @ v2_bar)"))
+    assert "W1_bar = X.T.dot(v2_bar)" in code
+    module.write_text(code.replace("W1_bar = X.T.dot(v2_bar)", "W1_bar = 1.001*X.T.dot(v2_bar)"))
     output = run(package / "check_net.py", cwd=tmp_path, status=1)
     failed = {line.split()[0].rstrip(",") for line in output.splitlines() if line.endswith("FAILED")}
     assert "direction" in failed and "W1" in failed and not {"X", "b1", "b2", "W2"} & failed

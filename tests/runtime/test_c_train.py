@@ -27,7 +27,7 @@ from training import (
 
 import symdiff
 from symdiff import optim
-from symdiff.formula import FormulaData
+from symdiff.formula_data import FormulaData
 from symdiff.render import c as render_c
 from symdiff.runtime import compiler
 from symdiff.runtime.spec import KernelError

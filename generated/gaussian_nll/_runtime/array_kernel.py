@@ -19,6 +19,8 @@ import numpy as np
 
 from .array_engines import ArrayCall, ArrayEngine, CArrayEngine, NumpyArrayEngine
 from .arrays import Array, Shape, convert, rounded
+from .calls import DirectCall, declined, entered
+from .compiler import Library
 from .engines import CEngine, NumpyEngine
 from .kernel import Kernel, RawCall, over_any
 from .sizes import bound, names_in, shape_text, shape_value, terms_value
@@ -30,20 +32,27 @@ _Parts: TypeAlias = tuple[tuple[slice, Shape], ...]
 
 
 def c_kernel(
-    spec: KernelSpec, ffi: Any, lib: Any, prefix: str, *, shape_error: type[Exception] = KernelShapeError
+    spec: KernelSpec, library: Library, prefix: str, *, shape_error: type[Exception] = KernelShapeError
 ) -> Kernel:
     """The kernel of a compiled library that `compiler.kernel_cdef` declares."""
     if spec.grouped:
         from .group_kernel import group_kernel  # packages of other formulas are without it
 
-        return group_kernel(spec, CEngine(ffi, lib, prefix, spec.kind), shape_error)
+        return group_kernel(spec, CEngine(library, prefix, spec.kind), shape_error, library.calls)
+    made: Kernel
     if spec.array:
-        return ArrayKernel(spec, CArrayEngine(ffi, lib, prefix, spec), shape_error=shape_error)
-    return Kernel(spec, CEngine(ffi, lib, prefix, spec.kind), shape_error=shape_error)
+        made = entered(ArrayKernel, library.calls)(spec, CArrayEngine(library, prefix, spec), shape_error=shape_error)
+    else:
+        made = entered(Kernel, library.calls)(spec, CEngine(library, prefix, spec.kind), shape_error=shape_error)
+    return made
 
 
 def numpy_kernel(
-    spec: KernelSpec, function: Callable[..., Any], *, shape_error: type[Exception] = KernelShapeError
+    spec: KernelSpec,
+    function: Callable[..., Any],
+    *,
+    shape_error: type[Exception] = KernelShapeError,
+    trusted: bool = False,
 ) -> Kernel:
     """The kernel of a Python function; see `NumpyEngine` and `NumpyArrayEngine` for what it gets and may return."""
     if spec.grouped:
@@ -51,17 +60,21 @@ def numpy_kernel(
 
         return group_kernel(spec, function, shape_error)
     if spec.array:
-        return ArrayKernel(spec, NumpyArrayEngine(function, spec), shape_error=shape_error)
+        return ArrayKernel(spec, NumpyArrayEngine(function, spec, trusted=trusted), shape_error=shape_error)
     return Kernel(spec, NumpyEngine(function), shape_error=shape_error)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What argument shapes decide: shapes of the outputs, where each variable lies in theta, and the engine's call."""
+    """What argument shapes decide: shapes of the outputs, where each variable lies in theta, and the engine's calls.
+
+    `direct` is the whole call for exact arguments of these shapes; see `Direct.call`.
+    """
 
     shapes: tuple[Shape, ...]
     parts: _Parts
     call: ArrayCall
+    direct: DirectCall
 
 
 class ArrayKernel(Kernel):
@@ -89,6 +102,7 @@ class ArrayKernel(Kernel):
         super().__init__(spec, whole, shape_error=shape_error)
 
     def _prepare(self) -> None:
+        self._direct: DirectCall = declined  # of the plan used last
         self._plans: dict[tuple[Shape, ...], Plan] = {}
         self._flat_plans: dict[tuple[Any, ...], Plan] = {}
         self._others = [name for name in self.inputs if name not in self.wrt]
@@ -105,18 +119,29 @@ class ArrayKernel(Kernel):
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """`value, grads` at the arguments, or the bare value; see the class. Also takes `out=`."""
-        if kwargs and not args and (named := {**self._defaults, **kwargs}).keys() == self._names:
-            args = tuple(map(named.get, self.inputs))
-        elif not kwargs and len(args) in self._rest:
-            args += self._rest[len(args)]
-        else:
-            given, out = self._bind(args, kwargs)
-            args = tuple(given.values())
+        if kwargs or len(args) != self._count:
+            args, out = self._arguments(args, kwargs)
             if out is not None:
                 return self._into(args, out)
+        # The common call, of exact arguments in the shapes of the call before, is tried first.
+        result = self._direct(*args)
+        return self._checked(args) if result is NotImplemented else result
+
+    def _arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], Any]:
+        """What is given for each input, in order, and `out`."""
+        if kwargs and not args and (named := {**self._defaults, **kwargs}).keys() == self._names:
+            return tuple(map(named.get, self.inputs)), None
+        if not kwargs and len(args) in self._rest:
+            return args + self._rest[len(args)], None
+        given, out = self._bind(args, kwargs)
+        return tuple(given.values()), out
+
+    def _checked(self, args: tuple[Any, ...]) -> Any:
         operands, shapes = self._operands(args)
         plan = self._plans.get(shapes) or self._plan(shapes)
-        return self._result(plan.call.compute(operands))
+        self._direct = plan.direct
+        result = plan.direct(*operands)
+        return self._result(plan.call.compute(operands)) if result is NotImplemented else result
 
     def _operands(self, values: Sequence[Any]) -> tuple[list[Any], tuple[Shape, ...]]:
         """What engines take, floats and C-contiguous arrays, and the shapes; nothing is known of these yet."""
@@ -159,7 +184,11 @@ class ArrayKernel(Kernel):
                 raise self._shape_error(f"{message} ({', '.join(f'{name} = {sizes[name]}' for name in of)})")
         outputs = tuple(shape_value(shape, sizes) for shape in spec.output_shapes)
         call = self._engine.prepare(tuple(sizes[name] for name in spec.dimensions), outputs)
-        return Plan(outputs, parts_of(outputs[1:])[0], call)
+        return self._planned(shapes, outputs, call)
+
+    def _planned(self, shapes: Sequence[Shape], outputs: tuple[Shape, ...], call: ArrayCall) -> Plan:
+        direct = call.direct(shapes, self._gradient_type if self._has_gradient else None)
+        return Plan(outputs, parts_of(outputs[1:])[0], call, direct)
 
     def _into(self, args: tuple[Any, ...], out: Any) -> Any:
         operands, shapes = self._operands(args)

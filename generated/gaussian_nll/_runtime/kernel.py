@@ -36,6 +36,7 @@ from .arrays import (
 from .engines import CEngine, NumpyEngine
 from .kernel_page import KernelPage
 from .spec import KernelError, KernelShapeError, KernelSpec
+from .threads import checked as checked_threads
 
 __all__ = ["CEngine", "Engine", "Kernel", "KernelError", "KernelShapeError", "KernelSpec", "NumpyEngine", "RawCall"]
 
@@ -50,6 +51,9 @@ class Engine(Protocol):
 
     def point_function(self, spec: KernelSpec) -> Callable[[Sequence[float]], Iterable[float]]:
         """A function from the inputs at one point to the outputs, which iterate as Python numbers."""
+
+    def direct_call(self, spec: KernelSpec, gradient: type | None) -> Callable[..., Any] | None:
+        """The whole call at one point of numbers, NotImplemented for anything else; see `Direct.call`."""
 
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array], shape: Shape) -> int:
         """Compute the outputs at every point of `shape`; inputs broadcast to it. Returns 0."""
@@ -108,6 +112,9 @@ class Kernel(KernelPage):
     def _prepare(self) -> None:
         """What calls need beside names."""
         self._point = self._engine.point_function(self.spec)
+        gradient = self._gradient_type if self._has_gradient else None
+        direct = self._engine.direct_call(self.spec, gradient)
+        self._direct: Callable[..., Any] = direct or _checked_point(self._point, self._count, gradient)
         self._flat_order = _flat_order(self.spec)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -117,18 +124,8 @@ class Kernel(KernelPage):
         if kwargs:
             named = self._defaults | kwargs if self._defaults else kwargs
             point = tuple(map(named.get, self.inputs)) if not args and len(named) == self._count else ()
-        if len(point) == self._count:
-            for number in point:
-                if type(number) is not float and type(number) not in PLAIN:
-                    break
-            else:
-                try:
-                    value, *gradient = self._point(point)
-                except OverflowError:  # an integer beyond float64: the checking path says which
-                    pass
-                else:
-                    return (value, _new_tuple(self._gradient_type, gradient)) if self._has_gradient else value
-        return self._checked_call(args, kwargs)
+        result = self._direct(*point)
+        return self._checked_call(args, kwargs) if result is NotImplemented else result
 
     def _checked_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         given, out = self._bind(args, kwargs)
@@ -237,6 +234,21 @@ class Kernel(KernelPage):
         return dict(zip(self.wrt, self._numbers(theta), strict=True))
 
     @property
+    def threads(self) -> int:
+        """How many threads share a batch of at least 100,000 points (of a long formula 1,000): `$SYMDIFF_THREADS`, by
+        default 1. May be set, to a number or "auto" for one per processor. Results are the same to the last bit. Calls
+        made by `raw` keep the number they were made with; NumPy code and formulas of arrays have one thread.
+        """
+        number: int = getattr(self._engine, "threads", 1)
+        return number
+
+    @threads.setter
+    def threads(self, number: int | str) -> None:
+        number = checked_threads(number)
+        if hasattr(self._engine, "threads"):
+            self._engine.threads = number
+
+    @property
     def signature(self) -> str:
         """The shapes as a generalised ufunc signature, such as `(),()->(),(),()` or `(m,n),(n)->(),(m,n),(n)`."""
         return self.spec.signature
@@ -301,6 +313,26 @@ class Kernel(KernelPage):
         if not isinstance(number, float):
             raise self._shape_error(f"argument {name!r}: expected a number, got an array of shape {number.shape}")
         return number
+
+
+def _checked_point(
+    point: Callable[[Sequence[float]], Iterable[float]], count: int, gradient_type: Any
+) -> Callable[..., Any]:
+    """`Direct.call` in Python."""
+
+    def call(*numbers: Any) -> Any:
+        if len(numbers) != count:
+            return NotImplemented
+        for number in numbers:
+            if type(number) is not float and type(number) not in PLAIN:
+                return NotImplemented
+        try:
+            value, *gradient = point(numbers)
+        except OverflowError:  # an integer beyond float64: the checking path says which
+            return NotImplemented
+        return value if gradient_type is None else (value, _new_tuple(gradient_type, gradient))
+
+    return call
 
 
 def over_any(output: Array, inputs: Sequence[Array]) -> bool:

@@ -19,7 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from . import threads
 from .arrays import Array, Shape, element_strides, fewest_axes, row_offsets
+from .calls import Direct, DirectCall
+from .compiler import Library
 from .spec import KernelError, KernelSpec
 from .workspace import Workspaces
 
@@ -55,6 +58,9 @@ class NumpyEngine:
 
         return point
 
+    def direct_call(self, spec: KernelSpec, gradient: type | None) -> None:
+        """There is none."""
+
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array], shape: Shape) -> int:
         """Fill the outputs at every point of `shape`. Returns 0."""
         if 0 in shape:
@@ -84,12 +90,14 @@ class NumpyEngine:
 class CEngine:
     """Computes with `PREFIX_KIND_packed` and `PREFIX_KIND_arrays` of a loaded library (see `compiler.kernel_cdef`).
 
-    Those of a long formula take a workspace too, as large as `PREFIX_KIND_packed_workspace` says.
+    Those of a long formula take a workspace too, as large as `PREFIX_KIND_packed_workspace` says. `threads`: how many
+    share a large batch.
     """
 
     backend = "c"
 
-    def __init__(self, ffi: Any, lib: Any, prefix: str, kind: str) -> None:
+    def __init__(self, library: Library, prefix: str, kind: str) -> None:
+        ffi, lib, calls = library
         self._ffi = ffi
         self._library = lib  # keeps a dlopened library open
         self._packed = getattr(lib, f"{prefix}_{kind}_packed")
@@ -99,15 +107,21 @@ class CEngine:
         self._item = ffi.sizeof(self._real)
         self._pointers = ffi.typeof(ffi.getctype(self._pointer, "[]"))
         self._strides = ffi.typeof("ptrdiff_t[]")
+        self._workspaces = Workspaces(ffi, self._pointer, np.dtype(np.float64 if self._item == 8 else np.float32))
+        self.direct: Direct | None = None
+        self.threads, self._least = threads.default_threads(), threads.LEAST
         if len(ffi.typeof(self._packed).args) == 3:
             self._take_workspace(f"{prefix}_{kind}")
+        elif calls is not None:
+            name, dtype = f"{prefix}_{kind}_packed", self._workspaces.dtype
+            self.direct = Direct(calls, ffi, lib, name, dtype, self._workspaces, vector=True)
 
     def _take_workspace(self, function: str) -> None:
         """Calls pass this thread's workspace behind their other arguments."""
-        dtype = np.dtype(np.float64 if self._item == 8 else np.float32)
-        workspaces = Workspaces(self._ffi, self._pointer, dtype)
+        workspaces = self._workspaces
         size: int = getattr(self._library, f"{function}_packed_workspace")()
         packed, arrays = self._packed, self._arrays
+        self._least = threads.LEAST_LONG
         self._packed = lambda *arguments: packed(*arguments, workspaces.of_thread(size))
         self._arrays = lambda *arguments: arrays(*arguments, workspaces.of_thread(size))
 
@@ -123,6 +137,12 @@ class CEngine:
             return results
 
         return point
+
+    def direct_call(self, spec: KernelSpec, gradient: type | None) -> DirectCall | None:
+        """The whole call at one point of plain numbers, where C can do it; see `Direct.call`."""
+        if self.direct is None:
+            return None
+        return self.direct.call([()] * len(spec.inputs), [()] * len(spec.outputs), gradient)
 
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array], shape: Shape) -> int:
         """Fill the outputs at every point of `shape`, in one C call where the strides allow it. Returns 0."""
@@ -164,17 +184,33 @@ class CEngine:
     def _call(
         self, inputs: Sequence[Array], outputs: Sequence[Array], sizes: list[int], steps: list[list[int]]
     ) -> partial[int]:
-        """One C call over at most one axis. The arrays must outlive it: C holds addresses only."""
-        count = len(inputs)
+        """One C call over at most one axis, or a call of many threads. The arrays must outlive it: C holds addresses
+        only.
+        """
+        count, n = len(inputs), sizes[0] if sizes else 1
         strides = [own[0] if own else 0 for own in steps]
+        starts = [self._address(array) for array in (*inputs, *outputs)]
+        if self.threads > 1 and n >= self._least:
+            parts = threads.slices(n, self.threads)
+            return partial(
+                threads.run, [partial(self._slice, *part, count, starts, strides) for part in parts], self.threads
+            )
         return partial(
             self._arrays,
-            sizes[0] if sizes else 1,
-            self._ffi.new(self._pointers, [self._address(array) for array in inputs]),
+            n,
+            self._ffi.new(self._pointers, starts[:count]),
             self._ffi.new(self._strides, strides[:count]),
-            self._ffi.new(self._pointers, [self._address(array) for array in outputs]),
+            self._ffi.new(self._pointers, starts[count:]),
             self._ffi.new(self._strides, strides[count:]),
         )
+
+    def _slice(self, start: int, length: int, count: int, starts: Sequence[Any], strides: Sequence[int]) -> int:
+        """The points from `start` on, of `count` inputs and the outputs behind them."""
+        at = [pointer + start * stride for pointer, stride in zip(starts, strides, strict=True)]
+        in_pointers, out_pointers = self._ffi.new(self._pointers, at[:count]), self._ffi.new(self._pointers, at[count:])
+        in_strides, out_strides = (self._ffi.new(self._strides, part) for part in (strides[:count], strides[count:]))
+        status: int = self._arrays(length, in_pointers, in_strides, out_pointers, out_strides)
+        return status
 
     def _run_rows(
         self, inputs: Sequence[Array], outputs: Sequence[Array], sizes: list[int], steps: list[list[int]]
@@ -202,6 +238,8 @@ class CEngine:
         """One point, through the one-point function as in a call: in place where the numbers lie side by side."""
         sources, targets = ([self._address(array) for array in part] for part in (inputs, outputs))
         if self._adjacent(sources) and self._adjacent(targets):
+            if self.direct is not None:
+                return self.direct.bound(sources[0], targets[0], len(sources) + len(targets))
             return partial(self._packed, sources[0], targets[0])
         return partial(self._gather, sources, targets)
 

@@ -28,7 +28,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # Above this many statements in one function gcc's optimiser costs seconds and gains nothing in straight-line code.
 LARGE = 2000
@@ -61,6 +61,14 @@ class CompilerInfo:
     command: tuple[str, ...]
     kind: str
     version: str
+
+
+class Library(NamedTuple):
+    """A loaded library: what cffi gives, and the module of `calls.c`, None where the library has none."""
+
+    ffi: Any
+    lib: Any
+    calls: Any = None
 
 
 def find_compiler() -> CompilerInfo:
@@ -116,12 +124,13 @@ def _kind(version: str) -> str:
 
 
 def flag_sets(
-    compiler: CompilerInfo, *, vector_functions: Sequence[str] = (), statements: int = 0
+    compiler: CompilerInfo, *, vector_functions: Sequence[str] = (), statements: int = 0, computes: bool = True
 ) -> tuple[tuple[str, ...], ...]:
     """Flags to try in turn: the fast set, then one that any compiler takes. `$SYMDIFF_CFLAGS` is appended to both.
 
     `vector_functions` are the libm names that a vectorised loop calls, `statements` the size of the largest function.
-    Raises CompileError for fast-math in `$SYMDIFF_CFLAGS`.
+    Code that does not compute, but only calls, gets flags that compile fast. Raises CompileError for fast-math in
+    `$SYMDIFF_CFLAGS`.
     """
     extra = tuple(_words("SYMDIFF_CFLAGS", os.environ.get("SYMDIFF_CFLAGS", "")))
     large, gcc = statements > LARGE, compiler.kind == "gcc"
@@ -130,6 +139,8 @@ def flag_sets(
         shared += ("-undefined", "dynamic_lookup")  # the extension's Python symbols come from the running interpreter
     if gcc:  # in basic blocks gcc 12.2 gets code for AVX-512 wrong; loops are marked for SIMD where that pays
         shared += ("-fno-tree-slp-vectorize",)
+    if not computes:
+        return (("-O1", *shared, *extra),)
     level = "-O1" if large else "-O3"
     fast: tuple[str, ...] = (level, "-march=native", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", *shared)
     if large and gcc:
@@ -305,24 +316,31 @@ def build_shared(
     cdef: str,
     out_dir: Path,
     api: bool,
+    calls: str = "",
     vector_functions: Sequence[str] = (),
     statements: int = 0,
     timeout: float = TIMEOUT,
 ) -> Path:
     """Compile `source` in a private directory and move the library into `out_dir`; returns its path.
 
-    `api=True` makes a Python extension named `module_name` (needs Python.h), else a plain shared library. Raises
-    CompileError, OSError where `out_dir` cannot take the file.
+    `api=True` makes a Python extension named `module_name` (needs Python.h), else a plain shared library. `calls` is
+    the text of a second extension module in the same library, MODULE_NAME_calls; it may stand alone, without a `cdef`.
+    Raises CompileError, OSError where `out_dir` cannot take the file.
     """
     compiler = find_compiler()
-    sets = flag_sets(compiler, vector_functions=vector_functions, statements=statements)
+    sets = flag_sets(compiler, vector_functions=vector_functions, statements=statements, computes=bool(cdef))
     with _work_dir() as work:
         c_file, library = work / f"{module_name}.c", work / library_name(module_name, api=api)
         files: tuple[str, ...] = (c_file.name,)
         if api:
             # The source comes first: the macros of Python.h and of what it includes must not touch names in it.
-            _emit(module_name, cdef, c_file)
-            source = f"{source}\n{c_file.read_text(encoding='utf-8')}"
+            if cdef:
+                _emit(module_name, cdef, c_file)
+                source = f"{source}\n{c_file.read_text(encoding='utf-8')}"
+            if calls:  # in a file of its own, which has all of Python.h
+                second = work / f"{module_name}_calls.c"
+                second.write_text(f"#define SD_PY_INIT PyInit_{second.stem}\n{calls}", encoding="utf-8")
+                files = (*files, second.name) if cdef else (second.name,)
             files = (f"-I{python_headers()}", *files)
         c_file.write_text(source, encoding="utf-8")
         failures = []
@@ -420,25 +438,36 @@ def _move(library: Path, out_dir: Path) -> Path:
 # Loading
 
 
-def load(path: Path, module_name: str, cdef: str, *, api: bool) -> tuple[Any, Any]:
-    """`(ffi, lib)` of a library made by `build_shared` with the same names. Raises CompileError if it does not load."""
+def load(path: Path, module_name: str, cdef: str, *, api: bool, calls: bool = False) -> Library:
+    """A library made by `build_shared` with the same names. Raises CompileError if it does not load.
+
+    `calls`: it has that second module; without a `cdef` it has nothing else.
+    """
     try:
+        second = _module(f"{module_name}_calls", path) if calls else None
+        if not cdef:
+            return Library(None, None, second)
         if api:
-            loader = importlib.machinery.ExtensionFileLoader(module_name, str(path))
-            spec = importlib.util.spec_from_loader(module_name, loader)
-            if spec is None:
-                raise ImportError(f"no module specification for {path}")
-            module = importlib.util.module_from_spec(spec)
-            loader.exec_module(module)
-            return module.ffi, module.lib
+            module = _module(module_name, path)
+            return Library(module.ffi, module.lib, second)
         ffi = import_module("cffi").FFI()
         ffi.cdef(cdef)
-        return ffi, ffi.dlopen(str(path))
+        return Library(ffi, ffi.dlopen(str(path)))
     except (ImportError, OSError, AttributeError) as error:
         raise CompileError(f"the library {path} cannot be loaded: {error}") from error
 
 
-def load_image(image: bytes, module_name: str, cdef: str, *, api: bool) -> tuple[Any, Any]:
+def _module(name: str, path: Path) -> Any:
+    loader = importlib.machinery.ExtensionFileLoader(name, str(path))
+    spec = importlib.util.spec_from_loader(name, loader)
+    if spec is None:
+        raise ImportError(f"no module specification for {path}")
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def load_image(image: bytes, module_name: str, cdef: str, *, api: bool, calls: bool = False) -> Library:
     """`load` for the bytes of a library: what was verified is what is loaded.
 
     They go through a file of their own in a new private directory. The name must be new in this process, because dlopen
@@ -452,7 +481,7 @@ def load_image(image: bytes, module_name: str, cdef: str, *, api: bool) -> tuple
     try:
         path = directory / library_name(f"{module_name}-{hashlib.sha256(image).hexdigest()[:16]}", api=api)
         path.write_bytes(image)
-        return load(path, module_name, cdef, api=api)
+        return load(path, module_name, cdef, api=api, calls=calls)
     except OSError as error:
         raise CompileError(f"no place to load a library from: {error}") from error
     finally:
@@ -460,6 +489,6 @@ def load_image(image: bytes, module_name: str, cdef: str, *, api: bool) -> tuple
 
 
 __all__ = [
-    "CompileError", "CompilerInfo", "build_shared", "find_compiler", "flag_sets", "has_cffi", "has_vector_functions",
-    "kernel_cdef", "library_name", "load", "load_image", "platform_key", "python_headers",
+    "CompileError", "CompilerInfo", "Library", "build_shared", "find_compiler", "flag_sets", "has_cffi",
+    "has_vector_functions", "kernel_cdef", "library_name", "load", "load_image", "platform_key", "python_headers",
 ]  # fmt: skip

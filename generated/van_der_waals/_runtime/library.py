@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import compiler
+from . import calls, compiler
 from .array_kernel import c_kernel, numpy_kernel
-from .compiler import CompileError
+from .compiler import CompileError, Library
 from .kernel import Kernel, KernelSpec
 
 _FOLDER, _MANIFEST = "_built", "manifest.json"
@@ -67,7 +67,7 @@ class Source:
 
     def digest(self) -> str:
         """sha256 of everything that the library is made from."""
-        return hashlib.sha256(f"{self.cdef}\n{self.text()}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.cdef}\n{self.text()}\n{calls.source()}".encode()).hexdigest()
 
 
 # Loading
@@ -92,12 +92,12 @@ def kernels(source: Source, functions: dict[str, Callable[..., Any]], specs: Seq
             )
 
     if loaded is None:
-        return [numpy_kernel(spec, functions[spec.kind]) for spec in specs]
-    return [c_kernel(spec, *loaded, source.name) for spec in specs]
+        return [numpy_kernel(spec, functions[spec.kind], trusted=True) for spec in specs]
+    return [c_kernel(spec, loaded, source.name) for spec in specs]
 
 
-def load(source: Source) -> tuple[Any, Any] | None:
-    """`(ffi, lib)` of the compiled library; None where none was built. Raises `_Unfit` for one that does not belong."""
+def load(source: Source) -> Library | None:
+    """The compiled library; None where none was built. Raises `_Unfit` for one that does not belong."""
     if not (source.folder / _FOLDER).is_dir():
         return None
     try:
@@ -105,7 +105,9 @@ def load(source: Source) -> tuple[Any, Any] | None:
         image = _verified(source, manifest)
         if not compiler.has_cffi():
             raise _Unfit("its compiled library needs the package cffi")
-        return compiler.load_image(image, manifest["module"], source.cdef, api=manifest["api"])
+        return compiler.load_image(
+            image, manifest["module"], source.cdef, api=manifest["api"], calls=calls.possible(api=manifest["api"])
+        )
     except OSError as error:
         raise _Unfit(f"its compiled library cannot be read ({error})") from None
     except CompileError as error:
@@ -188,6 +190,7 @@ def build(
     with tempfile.TemporaryDirectory(prefix="symdiff-build-") as work:
         made = compiler.build_shared(
             source.text(), module_name=manifest["module"], cdef=source.cdef, out_dir=Path(work), api=manifest["api"],
+            calls=calls.source() if calls.possible(api=manifest["api"]) else "",
             vector_functions=vector_functions, statements=statements,
         )  # fmt: skip
         image, suffix = made.read_bytes(), made.suffix

@@ -1,0 +1,640 @@
+/* Copied unchanged from symdiff/runtime/calls.c; the same in every generated package. Do not edit. */
+/* Calls of compiled kernels from Python, without a wrapper in between: arguments to C numbers and pointers, results to
+ * Python floats, arrays and the named tuple of the gradient. One text for all formulas, compiled where Python.h is:
+ * once for all kernels of a user, and into the library of every generated package. calls.py makes the objects.
+ *
+ * Call   the ordinary call for arguments of certain shapes. Whatever is not exactly that (other types, dtypes, shapes,
+ *        memory layouts, counts, keywords) gives NotImplemented, and Python sorts it out.
+ * Bound  a call of addresses that were bound once.
+ * Entry  `__call__` of a class of kernels: tries the object's own Call, `_direct`, before the Python function.
+ *
+ * Nothing is kept between calls: numbers lie on the stack, or in memory of the calling thread, which is asked for when
+ * nothing can run any more that asks for it too. So any thread may call, and a call may come up within another one.
+ */
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+#include <structmember.h>
+
+enum {
+    SD_PY_STACK = 2048, /* numbers that a call keeps on the stack */
+    SD_PY_ARRAYS = 32,  /* arguments and results, if any of them is an array */
+    SD_PY_LINE = 64     /* bytes: workspaces start at a cache line */
+};
+
+/* The kernel functions: the numbers of a point in one vector, or every argument behind a pointer of its own. */
+#define SD_PY_FORMS(real, letter)                                                                                      \
+    typedef int (*sd_py_vector_##letter)(const real *, real *);                                                        \
+    typedef void (*sd_py_gemm_##letter)(const char *, const char *, const int *, const int *, const int *,             \
+        const real *, const real *, const int *, const real *, const int *, const real *, real *, const int *);        \
+    typedef int (*sd_py_arrays_##letter)(                                                                              \
+        const size_t *, const real *const *, real *const *, real *, sd_py_gemm_##letter)
+SD_PY_FORMS(double, d);
+SD_PY_FORMS(float, f);
+
+typedef struct {
+    uintptr_t function, gemm, sizes; /* addresses; of the last two 0 in vector form */
+    int vector;                      /* the form of the function */
+    int single;                      /* float32 */
+    int release;                     /* let other threads run meanwhile */
+} sd_py_kernel;
+
+typedef union { /* the pointers to inputs or to outputs */
+    const double *in_d[SD_PY_ARRAYS];
+    const float *in_f[SD_PY_ARRAYS];
+    double *out_d[SD_PY_ARRAYS];
+    float *out_f[SD_PY_ARRAYS];
+} sd_py_pointers;
+
+/* In vector form `in` and `out` are the two vectors, else arrays of pointers. */
+static int sd_py_compute(const sd_py_kernel *kernel, const void *in, const void *out, void *workspace)
+{
+    const size_t *sizes = (const size_t *)kernel->sizes;
+
+    if (kernel->vector)
+        return kernel->single ? ((sd_py_vector_f)kernel->function)(in, (float *)out)
+                              : ((sd_py_vector_d)kernel->function)(in, (double *)out);
+    return kernel->single
+        ? ((sd_py_arrays_f)kernel->function)(
+              sizes, (const float *const *)in, (float *const *)out, workspace, (sd_py_gemm_f)kernel->gemm)
+        : ((sd_py_arrays_d)kernel->function)(
+              sizes, (const double *const *)in, (double *const *)out, workspace, (sd_py_gemm_d)kernel->gemm);
+}
+
+static int sd_py_run(const sd_py_kernel *kernel, const void *in, const void *out, void *workspace)
+{
+    int status;
+
+    if (!kernel->release)
+        return sd_py_compute(kernel, in, out, workspace);
+    Py_BEGIN_ALLOW_THREADS
+    status = sd_py_compute(kernel, in, out, workspace);
+    Py_END_ALLOW_THREADS
+    return status;
+}
+
+/* A converter of PyArg_ParseTuple: (function, gemm, sizes, vector, single, release). */
+static int sd_py_read_kernel(PyObject *given, void *to)
+{
+    sd_py_kernel *kernel = to;
+    unsigned long long function, gemm, sizes;
+
+    if (!PyTuple_Check(given)
+        || !PyArg_ParseTuple(given, "KKKppp", &function, &gemm, &sizes, &kernel->vector, &kernel->single,
+            &kernel->release))
+        return 0;
+    kernel->function = (uintptr_t)function;
+    kernel->gemm = (uintptr_t)gemm;
+    kernel->sizes = (uintptr_t)sizes;
+    return 1;
+}
+
+static int sd_py_no_names(PyObject *names)
+{
+    if (names == NULL || PyDict_GET_SIZE(names) == 0)
+        return 1;
+    PyErr_SetString(PyExc_TypeError, "no keywords are taken here");
+    return 0;
+}
+
+/* ---- Call ---- */
+
+typedef struct {
+    PyObject *shape;   /* a tuple; empty for a number */
+    Py_ssize_t *sizes; /* the same */
+    Py_ssize_t axes, count; /* the count of numbers in vector form */
+    Py_ssize_t place; /* among the numbers of a call, in elements; an array behind a pointer has none */
+} sd_py_part;
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    sd_py_kernel kernel;
+    Py_ssize_t inputs, outputs, arrays, item;
+    Py_ssize_t numbers; /* in all, workspace first */
+    sd_py_part *parts;  /* inputs, then outputs */
+    PyObject *gradient; /* the named tuple's type, None for a bare value */
+    PyObject *plain;    /* types whose objects are numbers */
+    PyObject *array, *dtype, *empty; /* numpy.ndarray, the only dtype, numpy.empty */
+    PyObject *memory;                /* called for an array of `numbers` numbers of this thread */
+    PyObject *kept;                  /* what the addresses need */
+} sd_py_call;
+
+typedef struct {
+    Py_buffer views[SD_PY_ARRAYS + 1]; /* of the arrays among the arguments, then results; `memory` */
+    int viewed;
+    PyObject *value, *gradient; /* the results; those that are numbers come after the computation */
+    char *numbers;
+    char stack[SD_PY_STACK * sizeof(double) + SD_PY_LINE];
+} sd_py_frame;
+
+static PyObject *sd_py_dtype_name, *sd_py_direct_name;
+
+static int sd_py_view(sd_py_frame *frame, PyObject *object, int flags)
+{
+    if (PyObject_GetBuffer(object, &frame->views[frame->viewed], flags) < 0)
+        return -1;
+    ++frame->viewed;
+    return 0;
+}
+
+/* 1 if the argument is an array that C can take as it is, 0 if not; no error is set. */
+static int sd_py_take_array(const sd_py_call *call, const sd_py_part *part, PyObject *given, sd_py_frame *frame)
+{
+    const Py_buffer *view = &frame->views[frame->viewed];
+    PyObject *dtype;
+
+    if ((PyObject *)Py_TYPE(given) != call->array)
+        return 0;
+    dtype = PyObject_GetAttr(given, sd_py_dtype_name);
+    Py_XDECREF(dtype); /* the array has it */
+    if (dtype != call->dtype || sd_py_view(frame, given, PyBUF_C_CONTIGUOUS) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    return view->ndim == part->axes && (uintptr_t)view->buf % (size_t)call->item == 0
+        && memcmp(view->shape, part->sizes, (size_t)part->axes * sizeof *part->sizes) == 0;
+}
+
+/* 1 if the argument is a number, 0 if not; no error is set. */
+static int sd_py_take_number(const sd_py_call *call, const sd_py_part *part, PyObject *given, sd_py_frame *frame)
+{
+    char *at = frame->numbers + part->place * call->item;
+    double number;
+
+    if (PyFloat_CheckExact(given)) {
+        number = PyFloat_AS_DOUBLE(given);
+    } else {
+        if (PySet_Contains(call->plain, (PyObject *)Py_TYPE(given)) != 1) {
+            PyErr_Clear();
+            return 0;
+        }
+        number = PyFloat_AsDouble(given);
+        if (number == -1.0 && PyErr_Occurred()) {
+            PyErr_Clear();
+            return 0;
+        }
+    }
+    if (call->kernel.single)
+        *(float *)at = (float)number;
+    else
+        *(double *)at = number;
+    return 1;
+}
+
+static int sd_py_take_arrays(const sd_py_call *call, PyObject *const *given, sd_py_frame *frame)
+{
+    for (Py_ssize_t k = 0; k < call->inputs; ++k)
+        if (call->parts[k].axes != 0 && !sd_py_take_array(call, &call->parts[k], given[k], frame))
+            return 0;
+    return 1;
+}
+
+/* Numbers, and in vector form the elements of arrays, to their places. */
+static int sd_py_take_numbers(const sd_py_call *call, PyObject *const *given, sd_py_frame *frame)
+{
+    const Py_buffer *view = frame->views;
+
+    for (Py_ssize_t k = 0; k < call->inputs; ++k) {
+        const sd_py_part *part = &call->parts[k];
+        if (part->axes == 0) {
+            if (!sd_py_take_number(call, part, given[k], frame))
+                return 0;
+        } else {
+            if (call->kernel.vector)
+                memcpy(frame->numbers + part->place * call->item, view->buf, (size_t)(part->count * call->item));
+            ++view;
+        }
+    }
+    return 1;
+}
+
+static int sd_py_new_array(const sd_py_call *call, const sd_py_part *part, sd_py_frame *frame, PyObject **made)
+{
+    PyObject *const arguments[] = {part->shape, call->dtype};
+
+    *made = PyObject_Vectorcall(call->empty, arguments, 2, NULL);
+    return *made == NULL ? -1 : sd_py_view(frame, *made, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+}
+
+/* Arrays for the results and room for all numbers: no Python code runs between taking the numbers and the results. */
+static int sd_py_make_room(const sd_py_call *call, sd_py_frame *frame)
+{
+    const sd_py_part *part = call->parts + call->inputs;
+
+    if (call->gradient != Py_None && (frame->gradient = PyTuple_New(call->outputs - 1)) == NULL)
+        return -1;
+    for (Py_ssize_t k = 0; k < call->outputs; ++k, ++part) {
+        PyObject *made = NULL;
+        int status = part->axes == 0 ? 0 : sd_py_new_array(call, part, frame, &made);
+        if (k == 0)
+            frame->value = made;
+        else
+            PyTuple_SET_ITEM(frame->gradient, k - 1, made);
+        if (status < 0)
+            return -1;
+    }
+    if (call->numbers <= SD_PY_STACK) {
+        frame->numbers = frame->stack + -(uintptr_t)frame->stack % SD_PY_LINE;
+    } else {
+        PyObject *memory = PyObject_CallNoArgs(call->memory);
+        const Py_buffer *view = &frame->views[frame->viewed];
+        int status = memory == NULL ? -1 : sd_py_view(frame, memory, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        Py_XDECREF(memory); /* the view has it */
+        if (status < 0)
+            return -1;
+        if (view->len < call->numbers * call->item) {
+            PyErr_SetString(PyExc_SystemError, "the memory of a call is too small");
+            return -1;
+        }
+        frame->numbers = view->buf;
+    }
+    return 0;
+}
+
+/* Pointers to inputs or outputs: arrays have theirs in `view`, numbers lie at their places. Returns the next view. */
+static const Py_buffer *sd_py_point(
+    const sd_py_call *call, int inputs, const Py_buffer *view, const sd_py_frame *frame, sd_py_pointers *to)
+{
+    const sd_py_part *part = inputs ? call->parts : call->parts + call->inputs;
+    Py_ssize_t count = inputs ? call->inputs : call->outputs;
+
+    for (Py_ssize_t k = 0; k < count; ++k, ++part) {
+        void *at = part->axes != 0 ? (view++)->buf : (void *)(frame->numbers + part->place * call->item);
+        if (inputs && call->kernel.single)
+            to->in_f[k] = at;
+        else if (inputs)
+            to->in_d[k] = at;
+        else if (call->kernel.single)
+            to->out_f[k] = at;
+        else
+            to->out_d[k] = at;
+    }
+    return view;
+}
+
+static int sd_py_call_kernel(const sd_py_call *call, sd_py_frame *frame)
+{
+    const sd_py_part *result = call->parts + call->inputs;
+    const Py_buffer *view = frame->views;
+    int status;
+
+    if (!call->kernel.vector) {
+        sd_py_pointers in, out;
+        view = sd_py_point(call, 1, view, frame, &in);
+        sd_py_point(call, 0, view, frame, &out);
+        return sd_py_run(&call->kernel, &in, &out, frame->numbers);
+    }
+    status = sd_py_run(&call->kernel, frame->numbers, frame->numbers + result->place * call->item, NULL);
+    view += call->arrays;
+    for (Py_ssize_t k = 0; k < call->outputs; ++k, ++result)
+        if (result->axes != 0)
+            memcpy((view++)->buf, frame->numbers + result->place * call->item, (size_t)(result->count * call->item));
+    return status;
+}
+
+static PyObject *sd_py_number(const sd_py_call *call, const sd_py_part *part, const sd_py_frame *frame)
+{
+    const char *at = frame->numbers + part->place * call->item;
+
+    return PyFloat_FromDouble(call->kernel.single ? (double)*(const float *)at : *(const double *)at);
+}
+
+/* The value, or (value, gradient). All numbers are read before anything is made that could start a collection. */
+static PyObject *sd_py_results(const sd_py_call *call, sd_py_frame *frame)
+{
+    const sd_py_part *part = call->parts + call->inputs;
+    PyObject *gradient, *arguments, *both;
+
+    for (Py_ssize_t k = 0; k < call->outputs; ++k, ++part) {
+        PyObject *number;
+        if (part->axes != 0)
+            continue;
+        number = sd_py_number(call, part, frame);
+        if (number == NULL)
+            return NULL;
+        if (k == 0)
+            frame->value = number;
+        else
+            PyTuple_SET_ITEM(frame->gradient, k - 1, number);
+    }
+    if (call->gradient == Py_None) {
+        Py_INCREF(frame->value);
+        return frame->value;
+    }
+    arguments = PyTuple_Pack(1, frame->gradient);
+    if (arguments == NULL)
+        return NULL;
+    gradient = PyTuple_Type.tp_new((PyTypeObject *)call->gradient, arguments, NULL);
+    Py_DECREF(arguments);
+    if (gradient == NULL)
+        return NULL;
+    both = PyTuple_Pack(2, frame->value, gradient);
+    Py_DECREF(gradient);
+    return both;
+}
+
+static PyObject *sd_py_call_vectorcall(PyObject *self, PyObject *const *given, size_t flags, PyObject *names)
+{
+    const sd_py_call *call = (const sd_py_call *)self;
+    PyObject *result = NULL;
+    sd_py_frame frame;
+    int taken = 0;
+
+    if (names != NULL || PyVectorcall_NARGS(flags) != call->inputs)
+        Py_RETURN_NOTIMPLEMENTED;
+    frame.viewed = 0;
+    frame.value = frame.gradient = NULL;
+    if (sd_py_take_arrays(call, given, &frame)) {
+        taken = 1;
+        if (sd_py_make_room(call, &frame) == 0) {
+            taken = sd_py_take_numbers(call, given, &frame) && sd_py_call_kernel(call, &frame) == 0;
+            if (taken)
+                result = sd_py_results(call, &frame);
+        }
+    }
+    while (frame.viewed > 0)
+        PyBuffer_Release(&frame.views[--frame.viewed]);
+    Py_XDECREF(frame.value);
+    Py_XDECREF(frame.gradient);
+    if (!taken) /* also where the kernel failed: Python asks it again and says why */
+        Py_RETURN_NOTIMPLEMENTED;
+    return result;
+}
+
+/* The shape of one argument or result; where its numbers lie in a call is counted on. */
+static int sd_py_read_part(sd_py_call *call, sd_py_part *part, PyObject *shape)
+{
+    if (!PyTuple_Check(shape)) {
+        PyErr_SetString(PyExc_TypeError, "shapes are tuples");
+        return -1;
+    }
+    Py_INCREF(shape);
+    part->shape = shape;
+    part->axes = PyTuple_GET_SIZE(shape);
+    part->count = 1;
+    part->sizes = PyMem_Calloc((size_t)part->axes + 1, sizeof *part->sizes);
+    if (part->sizes == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t axis = 0; axis < part->axes; ++axis) {
+        part->sizes[axis] = PyLong_AsSsize_t(PyTuple_GET_ITEM(shape, axis));
+        if (part->sizes[axis] == -1 && PyErr_Occurred())
+            return -1;
+        if (call->kernel.vector)
+            part->count *= part->sizes[axis];
+    }
+    part->place = call->numbers;
+    if (part->axes == 0 || call->kernel.vector)
+        call->numbers += part->count;
+    return 0;
+}
+
+static int sd_py_read_parts(sd_py_call *call, PyObject *inputs, PyObject *outputs)
+{
+    Py_ssize_t every = PyTuple_GET_SIZE(inputs) + PyTuple_GET_SIZE(outputs), arrays = 0;
+
+    call->parts = PyMem_Calloc((size_t)every + 1, sizeof *call->parts);
+    if (call->parts == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    call->inputs = PyTuple_GET_SIZE(inputs);
+    call->outputs = PyTuple_GET_SIZE(outputs);
+    for (Py_ssize_t k = 0; k < every; ++k) {
+        int is_input = k < call->inputs;
+        PyObject *shape = is_input ? PyTuple_GET_ITEM(inputs, k) : PyTuple_GET_ITEM(outputs, k - call->inputs);
+        if (sd_py_read_part(call, &call->parts[k], shape) < 0)
+            return -1;
+        arrays += call->parts[k].axes != 0;
+        call->arrays += is_input && call->parts[k].axes != 0;
+    }
+    if (call->outputs < 1 || ((arrays > 0 || !call->kernel.vector) && every > SD_PY_ARRAYS)
+        || (call->gradient == Py_None && call->outputs != 1)
+        || (call->gradient != Py_None
+            && !(PyType_Check(call->gradient) && PyType_IsSubtype((PyTypeObject *)call->gradient, &PyTuple_Type)))) {
+        PyErr_SetString(PyExc_ValueError, "a call of so many arguments or results cannot be made");
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *sd_py_call_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
+{
+    sd_py_kernel kernel;
+    PyObject *inputs, *outputs, *held[7];
+    Py_ssize_t workspace;
+    sd_py_call *call;
+
+    if (!sd_py_no_names(names)
+        || !PyArg_ParseTuple(arguments, "O&O!O!nO(OOOOO)O", sd_py_read_kernel, &kernel, &PyTuple_Type, &inputs,
+            &PyTuple_Type, &outputs, &workspace, &held[0], &held[1], &held[2], &held[3], &held[4], &held[5], &held[6]))
+        return NULL;
+    call = (sd_py_call *)type->tp_alloc(type, 0);
+    if (call == NULL)
+        return NULL;
+    call->vectorcall = sd_py_call_vectorcall;
+    call->kernel = kernel;
+    call->item = kernel.single ? sizeof(float) : sizeof(double);
+    call->numbers = workspace;
+    for (int k = 0; k < 7; ++k)
+        Py_INCREF(held[k]);
+    call->gradient = held[0];
+    call->plain = held[1];
+    call->array = held[2];
+    call->dtype = held[3];
+    call->empty = held[4];
+    call->memory = held[5];
+    call->kept = held[6];
+    if (sd_py_read_parts(call, inputs, outputs) < 0)
+        Py_CLEAR(call);
+    return (PyObject *)call;
+}
+
+static void sd_py_call_dealloc(PyObject *self)
+{
+    sd_py_call *call = (sd_py_call *)self;
+    PyTypeObject *type = Py_TYPE(self);
+
+    Py_XDECREF(call->gradient);
+    Py_XDECREF(call->plain);
+    Py_XDECREF(call->array);
+    Py_XDECREF(call->dtype);
+    Py_XDECREF(call->empty);
+    Py_XDECREF(call->memory);
+    Py_XDECREF(call->kept);
+    for (Py_ssize_t k = 0; call->parts != NULL && k < call->inputs + call->outputs; ++k) {
+        Py_XDECREF(call->parts[k].shape);
+        PyMem_Free(call->parts[k].sizes);
+    }
+    PyMem_Free(call->parts);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* ---- Bound ---- */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    sd_py_kernel kernel;
+    uintptr_t in, out, workspace;
+    PyObject *kept;
+} sd_py_bound;
+
+static PyObject *sd_py_bound_vectorcall(PyObject *self, PyObject *const *given, size_t flags, PyObject *names)
+{
+    const sd_py_bound *bound = (const sd_py_bound *)self;
+
+    (void)given;
+    if (names != NULL || PyVectorcall_NARGS(flags) != 0) {
+        PyErr_SetString(PyExc_TypeError, "a bound call takes no arguments");
+        return NULL;
+    }
+    return PyLong_FromLong(sd_py_run(
+        &bound->kernel, (const void *)bound->in, (const void *)bound->out, (void *)bound->workspace));
+}
+
+static PyObject *sd_py_bound_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
+{
+    sd_py_kernel kernel;
+    unsigned long long in, out, workspace;
+    PyObject *kept;
+    sd_py_bound *bound;
+
+    if (!sd_py_no_names(names) || !PyArg_ParseTuple(arguments, "O&KKKO", sd_py_read_kernel, &kernel, &in, &out,
+            &workspace, &kept))
+        return NULL;
+    bound = (sd_py_bound *)type->tp_alloc(type, 0);
+    if (bound == NULL)
+        return NULL;
+    bound->vectorcall = sd_py_bound_vectorcall;
+    bound->kernel = kernel;
+    bound->in = (uintptr_t)in;
+    bound->out = (uintptr_t)out;
+    bound->workspace = (uintptr_t)workspace;
+    Py_INCREF(kept);
+    bound->kept = kept;
+    return (PyObject *)bound;
+}
+
+static void sd_py_bound_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    Py_XDECREF(((sd_py_bound *)self)->kept);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* ---- Entry ---- */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *other; /* the Python function, which is given the kernel first */
+} sd_py_entry;
+
+static PyObject *sd_py_entry_vectorcall(PyObject *self, PyObject *const *given, size_t flags, PyObject *names)
+{
+    Py_ssize_t count = PyVectorcall_NARGS(flags);
+
+    if (names == NULL && count > 0) {
+        PyObject *direct = PyObject_GetAttr(given[0], sd_py_direct_name), *result;
+        if (direct == NULL)
+            return NULL;
+        result = PyObject_Vectorcall(direct, given + 1, (size_t)(count - 1), NULL);
+        Py_DECREF(direct);
+        if (result != Py_NotImplemented)
+            return result;
+        Py_DECREF(result);
+    }
+    return PyObject_Vectorcall(((sd_py_entry *)self)->other, given, (size_t)count, names);
+}
+
+/* As of a function: a method of the object, and the thing itself of the class. */
+static PyObject *sd_py_entry_get(PyObject *self, PyObject *object, PyObject *type)
+{
+    (void)type;
+    if (object != NULL && object != Py_None)
+        return PyMethod_New(self, object);
+    Py_INCREF(self);
+    return self;
+}
+
+static PyObject *sd_py_entry_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
+{
+    PyObject *other;
+    sd_py_entry *entry;
+
+    if (!sd_py_no_names(names) || !PyArg_ParseTuple(arguments, "O", &other))
+        return NULL;
+    entry = (sd_py_entry *)type->tp_alloc(type, 0);
+    if (entry == NULL)
+        return NULL;
+    entry->vectorcall = sd_py_entry_vectorcall;
+    Py_INCREF(other);
+    entry->other = other;
+    return (PyObject *)entry;
+}
+
+static void sd_py_entry_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    Py_XDECREF(((sd_py_entry *)self)->other);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* ---- module ---- */
+
+#define SD_PY_TYPE(name, slot, get, flags) /* with one slot more, 0 for none */                                        \
+    static PyMemberDef sd_py_##name##_members[] = {                                                                    \
+        {"__vectorcalloffset__", T_PYSSIZET, offsetof(sd_py_##name, vectorcall), READONLY, NULL},                      \
+        {NULL, 0, 0, 0, NULL},                                                                                         \
+    };                                                                                                                 \
+    static PyType_Slot sd_py_##name##_slots[] = {                                                                      \
+        {Py_tp_new, (void *)sd_py_##name##_new},                                                                       \
+        {Py_tp_dealloc, (void *)sd_py_##name##_dealloc},                                                               \
+        {Py_tp_call, (void *)PyVectorcall_Call},                                                                       \
+        {Py_tp_members, (void *)sd_py_##name##_members},                                                               \
+        {slot, (void *)(get)},                                                                                         \
+        {0, NULL},                                                                                                     \
+    };                                                                                                                 \
+    static PyType_Spec sd_py_##name##_spec = {"symdiff." #name, sizeof(sd_py_##name), 0,                               \
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | (flags), sd_py_##name##_slots}
+SD_PY_TYPE(call, 0, NULL, 0);
+SD_PY_TYPE(bound, 0, NULL, 0);
+SD_PY_TYPE(entry, Py_tp_descr_get, sd_py_entry_get, Py_TPFLAGS_METHOD_DESCRIPTOR);
+
+static struct PyModuleDef sd_py_module = {PyModuleDef_HEAD_INIT, "calls", NULL, -1, NULL, NULL, NULL, NULL, NULL};
+
+static int sd_py_add_type(PyObject *module, const char *name, PyType_Spec *spec)
+{
+    PyObject *type = PyType_FromSpec(spec);
+    int status = type == NULL ? -1 : PyObject_SetAttrString(module, name, type);
+
+    Py_XDECREF(type);
+    return status;
+}
+
+/* SD_PY_INIT is PyInit_ and the module's name. */
+PyMODINIT_FUNC SD_PY_INIT(void)
+{
+    PyObject *module = PyModule_Create(&sd_py_module);
+
+    if (module == NULL)
+        return NULL;
+#ifdef Py_GIL_DISABLED
+    PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);
+#endif
+    if ((sd_py_dtype_name == NULL && (sd_py_dtype_name = PyUnicode_InternFromString("dtype")) == NULL)
+        || (sd_py_direct_name == NULL && (sd_py_direct_name = PyUnicode_InternFromString("_direct")) == NULL)
+        || sd_py_add_type(module, "Call", &sd_py_call_spec) < 0
+        || sd_py_add_type(module, "Bound", &sd_py_bound_spec) < 0
+        || sd_py_add_type(module, "Entry", &sd_py_entry_spec) < 0)
+        Py_CLEAR(module);
+    return module;
+}

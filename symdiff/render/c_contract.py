@@ -1,0 +1,112 @@
+"""Whether the C code of a formula may join `a*b + c` into one operation, a fused multiply-add.
+
+Joined, the product is not rounded before the sum. That is faster, and as accurate or better; but a difference that was
+zero can become the rounding error of its product. Where a number is only used in arithmetic this is one rounding among
+many. Where a number decides something (a comparison, a tie of `max`, the end of the domain of `sqrt`, a pole), C would
+decide otherwise than NumPy. So code is contracted only if no such decision depends on what contraction can change.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from symdiff.expr import Call, Name, Number, bottom_up, walk
+from symdiff.ops import TABLE
+from symdiff.ops.choice import OPS as CHOICES
+from symdiff.ops.core import REAL_LINE
+from symdiff.tape import Step, Tape
+
+# atan2 jumps at its cut, and hypot has a kink at (0, 0); a pole, which is all that `inverse` has, is looked at below.
+_DECIDING = frozenset(
+    {op.name for op in CHOICES} | {op.name for op in TABLE.values() if op.kinks} | {"atan2", "hypot"}
+) - {"inverse"}
+_PRODUCTS = frozenset({"mul", "square", "pow", "div"})  # small powers are spelled as products, x/2 is x*0.5
+_LOWEST = {"square": 0.0, "exp": 0.0, "sqrt": 0.0, "erfc": 0.0, "cosh": 1.0, "sin": -1.0, "cos": -1.0, "erf": -1.0}
+_KEEP_SIGN = frozenset({"mul", "div", "inverse", "pow"})  # not negative if no operand is
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a value: whether contraction leaves its bits alone, whether it is a product that a sum can take
+    in, and a lower bound. The default is what holds of a sum of several steps: nothing.
+    """
+
+    same_bits: bool = False
+    is_product: bool = False
+    low: float = -math.inf
+
+    @property
+    def decides_well(self) -> bool:
+        """Whether it is on the same side of zero either way: a sum of squares, say, is never below."""
+        return self.same_bits or self.low >= 0.0
+
+
+_NOTHING, _INPUT = _Known(), _Known(same_bits=True)
+
+
+def may_contract(tape: Tape) -> bool:
+    """Whether nothing in a tape of scalars decides by a number that contraction can change."""
+    known = {given.name: _INPUT for given in tape.inputs}
+    for step in tape.steps:
+        found = _of_step(step, known)
+        if found is None:
+            return False
+        if step.into is None:
+            known[step.name] = found
+    return True
+
+
+def _of_step(step: Step, known: dict[str, _Known]) -> _Known | None:
+    """What is known of a step's value; None where it, or a part of it, decides by what can change."""
+    if any(isinstance(part, Call) and part.op in _DECIDING for part in walk(step.expr)):
+        return None
+    well = True
+
+    def leaf(expr: Name | Number) -> _Known:
+        if isinstance(expr, Number):
+            return _Known(same_bits=True, low=expr.value)
+        return known.get(expr.id, _NOTHING)
+
+    def node(part: Call, operands: list[_Known]) -> _Known:
+        nonlocal well
+        well &= _decides_well(part, operands)
+        joined = part.op in ("add", "sub") and any(operand.is_product for operand in operands)
+        kept = part.op in ("identity", "neg") and operands[0].is_product
+        return _Known(
+            same_bits=not joined and all(operand.same_bits for operand in operands),
+            is_product=part.op in _PRODUCTS or kept,
+            low=_low(part, [operand.low for operand in operands]),
+        )
+
+    found = bottom_up(step.expr, leaf, node)
+    return found if well else None
+
+
+def _decides_well(part: Call, operands: list[_Known]) -> bool:
+    """Whether the operands are inside the domain, at its end, or at a pole whether code is contracted or not."""
+    if part.op in ("div", "inverse"):
+        return operands[-1].decides_well
+    if part.op == "pow" and isinstance(part.args[1], Number) and part.args[1].value.is_integer():
+        return part.args[1].value >= 0.0 or operands[0].decides_well
+    return all(
+        operand.same_bits or domain == REAL_LINE or (domain[0] == 0.0 and operand.decides_well)
+        for operand, domain in zip(operands, TABLE[part.op].domain, strict=False)
+    )
+
+
+def _low(part: Call, lows: list[float]) -> float:
+    """A number that the value is never below, from those of the operands."""
+    if part.op in _LOWEST:
+        return _LOWEST[part.op]
+    if part.op == "identity":
+        return lows[0]
+    if part.op == "add":
+        return lows[0] + lows[1]
+    if part.op == "sub" and isinstance(part.args[1], Number):
+        return lows[0] - part.args[1].value
+    squared = part.op == "mul" and part.args[0] == part.args[1]
+    return 0.0 if squared or (part.op in _KEEP_SIGN and all(low >= 0.0 for low in lows)) else -math.inf
+
+
+__all__ = ["may_contract"]

@@ -1,0 +1,209 @@
+"""Large batches on several threads: the same bits, whatever the layout; safe with exceptions, forks and at exit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import symdiff
+from symdiff.runtime import threads
+from symdiff.runtime.kernel import Kernel
+
+SOURCE = "sin(x)*cos(y) + exp(-x*x)*y"
+
+
+@given(st.integers(1, 10**7), st.integers(1, 64))
+def test_slices_cover_every_point_once(n: int, number: int) -> None:
+    parts = threads.slices(n, number)
+    assert [start for start, _ in parts] == [0, *np.cumsum([length for _, length in parts])[:-1].tolist()]
+    assert sum(length for _, length in parts) == n
+    assert all(length > 0 for _, length in parts) and len(parts) <= 8 * number
+
+
+def test_a_number_of_threads() -> None:
+    assert threads.checked(3) == 3 and threads.checked("2") == 2 and threads.checked(np.int64(4)) == 4
+    assert threads.checked("auto") == threads.available() >= 1
+    for wrong in (0, -1, "many", "", True):
+        with pytest.raises(ValueError, match="thread"):
+            threads.checked(wrong)
+    for wrong in (1.5, None):
+        with pytest.raises(TypeError, match="thread"):
+            threads.checked(wrong)  # type: ignore[arg-type]
+
+
+def test_the_environment_gives_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SYMDIFF_THREADS", raising=False)
+    assert threads.default_threads() == 1
+    monkeypatch.setenv("SYMDIFF_THREADS", "5")
+    assert threads.default_threads() == 5
+    monkeypatch.setenv("SYMDIFF_THREADS", "all")
+    with pytest.raises(ValueError, match=r"\$SYMDIFF_THREADS"):
+        threads.default_threads()
+
+
+# -- Handing out calls -------------------------------------------------------------------------------------------------
+
+
+def test_every_call_is_made_once() -> None:
+    made: list[int] = []
+    assert threads.run([lambda k=k: made.append(k) or 0 for k in range(100)], 4) == 0  # type: ignore[misc]
+    assert sorted(made) == list(range(100))
+
+
+def test_a_status_comes_back() -> None:
+    assert threads.run([lambda: 0, lambda: 3, lambda: 0], 2) == 3
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_nothing_runs_any_more_when_an_exception_passes(kind: type[BaseException]) -> None:
+    begun, ended, both = threading.Event(), threading.Event(), threading.Barrier(2)
+    late: list[int] = []
+
+    def slow() -> int:
+        both.wait(10)
+        begun.set()
+        time.sleep(0.05)
+        ended.set()
+        return 0
+
+    def wrong() -> int:
+        both.wait(10)
+        begun.wait(10)
+        raise kind("stop")
+
+    with pytest.raises(kind, match="stop"):
+        threads.run([slow, wrong, *[lambda: late.append(1) or 0] * 5], 2)  # type: ignore[list-item]
+    assert ended.is_set()
+    assert len(late) <= 5
+    assert threads.run([lambda: 0] * 5, 2) == 0  # and the helpers still serve
+
+
+def test_a_batch_does_not_wait_for_helpers_that_are_busy() -> None:
+    release = threading.Event()
+    busy = threading.Thread(target=lambda: threads.run([lambda: int(not release.wait(20))] * 8, 8))
+    busy.start()
+    try:
+        made: list[int] = []
+        assert threads.run([lambda: made.append(1) or 0] * 20, 3) == 0  # type: ignore[list-item]
+        assert len(made) == 20
+    finally:
+        release.set()
+        busy.join()
+
+
+# -- Kernels -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Iterator[tuple[Kernel, Kernel]]:
+    program = symdiff.formula(SOURCE).gradient()
+    yield program.compile("c", threads=1), program.compile("c", threads=3)
+
+
+def _arrays(n: int, layout: str) -> tuple[list[np.ndarray | float], tuple[np.ndarray, ...]]:
+    draw, step = np.random.default_rng(n), {"packed": 1, "strided": 2, "backwards": -1, "number": 1}[layout]
+    given = [draw.uniform(-4, 4, n * abs(step))[::step] for _ in range(2)]
+    out = tuple(np.full(n * abs(step), np.nan)[::step] for _ in range(3))
+    return [given[0], 0.75] if layout == "number" else list(given), out
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize("layout", ["packed", "strided", "backwards", "number"])
+@pytest.mark.parametrize("n", [threads.LEAST, threads.LEAST + 1, 123_457])
+def test_bits_do_not_depend_on_the_number_of_threads(kernels: tuple[Kernel, Kernel], layout: str, n: int) -> None:
+    one, three = kernels
+    given, out = _arrays(n, layout)
+    value, grads = one(*given)
+    three(*given, out=out)
+    for result, expected in zip(out, (value, *grads), strict=True):
+        assert result.tobytes() == expected.tobytes()
+    again = three.raw(*given, out=out)
+    for array in out:
+        array.fill(np.nan)
+    assert again() == 0
+    for result, expected in zip(out, (value, *grads), strict=True):
+        assert result.tobytes() == expected.tobytes()
+
+
+@pytest.mark.compiler
+def test_long_formulas_share_a_batch_with_a_workspace_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symdiff.render.c._MOST_STACK", 1024)  # bytes: a formula of a few seconds to compile needs one
+    text = "a0 = x\n" + "\n".join(f"a{k + 1} = sin(a{k})*y + {k + 1}*x" for k in range(210)) + "\na210*a99"
+    program = symdiff.formula(text).gradient()
+    assert "_packed_workspace" in program.source("h")
+    one, three = program.compile("c", threads=1), program.compile("c", threads=3)
+    points = np.random.default_rng(8).uniform(-1, 1, (2, threads.LEAST_LONG + 3))
+    for first, second in zip(one(*points)[1], three(*points)[1], strict=True):
+        assert first.tobytes() == second.tobytes()
+
+
+@pytest.mark.compiler
+def test_threads_that_call_one_kernel_do_not_disturb_each_other(kernels: tuple[Kernel, Kernel]) -> None:
+    one, three = kernels
+    batches = [np.random.default_rng(k).uniform(-3, 3, (2, threads.LEAST + 77)) for k in range(6)]
+    with ThreadPoolExecutor(4) as callers:
+        results = list(callers.map(lambda batch: three(*batch), batches))
+    for batch, (value, grads) in zip(batches, results, strict=True):
+        expected, others = one(*batch)
+        assert value.tobytes() == expected.tobytes()
+        assert [g.tobytes() for g in grads] == [g.tobytes() for g in others]
+
+
+@pytest.mark.compiler
+def test_threads_is_an_attribute(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = symdiff.formula("x*y").value()
+    monkeypatch.setenv("SYMDIFF_THREADS", "2")
+    kernel = program.compile("c")
+    assert kernel.threads == 2
+    kernel.threads = "auto"  # type: ignore[assignment]  # mypy wants one type for getting and setting
+    assert kernel.threads == threads.available()
+    with pytest.raises(ValueError, match="at least one thread"):
+        kernel.threads = 0
+    plain = program.compile("numpy", threads=4)
+    assert plain.threads == 1
+
+
+def _run(program: str) -> str:
+    environment = {**os.environ, "SYMDIFF_THREADS": "3"}
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout.strip()
+
+
+_BEGIN = f"""
+import os, threading, numpy as np, symdiff
+kernel = symdiff.formula({SOURCE!r}).value().compile("c")
+points = np.linspace(-2, 2, 2*{threads.LEAST}).reshape(2, -1)
+"""
+
+
+@pytest.mark.compiler
+def test_threads_start_with_the_first_large_batch_and_end_with_the_interpreter() -> None:
+    program = _BEGIN + "kernel(points[:, :99][0], 1.0); print(threading.active_count())\n"
+    assert _run(program + "kernel(*points); print(threading.active_count())") == "1\n3"
+
+
+@pytest.mark.compiler
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_starts_its_own_helpers() -> None:
+    program = (
+        _BEGIN
+        + """
+before = kernel(*points)
+child = os.fork()
+if child == 0:
+    os._exit(int(kernel(*points).tobytes() != before.tobytes() or threading.active_count() != 3))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), kernel(*points).tobytes() == before.tobytes())
+"""
+    )
+    assert _run(program) == "0 True"
