@@ -49,7 +49,8 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
     wanted, trains = wanted_kinds(sheet, kinds)
     tapes = {"value": Tape(sheet.code.inputs, sheet.code.primal, sheet.code.outputs[:1]), "gradient": sheet.code}
     if sum(len(tapes[kind].steps) for kind in wanted) <= _LONGEST_FUSED:
-        tapes = {kind: for_compilers(tape) for kind, tape in tapes.items()}
+        inverting = may_contract(sheet.code, inverting=True)  # of both kinds, so that they give the same value
+        tapes = {kind: for_compilers(tape, inverting=inverting) for kind, tape in tapes.items()}
     functions = [Function(sheet, kind, tapes[kind]) for kind in wanted]
     statements = sum(len(function.tape.steps) for function in functions)
     arrays = max(len(function.inputs) + len(function.outputs) for function in functions)

@@ -3,7 +3,8 @@
 Joined, the product is not rounded before the sum. That is faster, and as accurate or better; but a difference that was
 zero can become the rounding error of its product. Where a number is only used in arithmetic this is one rounding among
 many. Where a number decides something (a comparison, a tie of `max`, the end of the domain of `sqrt`, a pole), C would
-decide otherwise than NumPy. So code is contracted only if no such decision depends on what contraction can change.
+decide otherwise than NumPy. So code is contracted only if no such decision depends on what contraction can change. The
+same question is asked before a quotient by a number becomes a product with its inverse.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from symdiff.expr import Call, Name, Number, bottom_up, walk
+from symdiff.expr import Call, Expr, Name, Number, bottom_up, walk
 from symdiff.ops import TABLE
 from symdiff.ops.choice import OPS as CHOICES
 from symdiff.ops.core import REAL_LINE
@@ -23,6 +24,7 @@ _DECIDING = frozenset(
 ) - {"inverse"}
 _PRODUCTS = frozenset({"mul", "square", "pow", "div"})  # small powers are spelled as products, x/2 is x*0.5
 _LOWEST = {"square": 0.0, "exp": 0.0, "sqrt": 0.0, "erfc": 0.0, "cosh": 1.0, "sin": -1.0, "cos": -1.0, "erf": -1.0}
+_LARGEST = 2.0**900  # of a divisor, and its inverse the smallest: beyond, a product with the inverse loses digits
 _KEEP_SIGN = frozenset({"mul", "div", "inverse", "pow"})  # not negative if no operand is
 
 
@@ -45,11 +47,13 @@ class _Known:
 _NOTHING, _INPUT = _Known(), _Known(same_bits=True)
 
 
-def may_contract(tape: Tape) -> bool:
-    """Whether nothing in a tape of scalars decides by a number that contraction can change."""
+def may_contract(tape: Tape, *, inverting: bool = False) -> bool:
+    """Whether nothing in a tape of scalars decides by a number that contraction can change; with `inverting`, by one
+    that contraction or a quotient that becomes a product (`quotient_by_number`) can change.
+    """
     known = {given.name: _INPUT for given in tape.inputs}
     for step in tape.steps:
-        found = _of_step(step, known)
+        found = _of_step(step, known, inverting)
         if found is None:
             return False
         if step.into is None:
@@ -57,7 +61,19 @@ def may_contract(tape: Tape) -> bool:
     return True
 
 
-def _of_step(step: Step, known: dict[str, _Known]) -> _Known | None:
+def quotient_by_number(part: Expr) -> float | None:
+    """The inverse of the number that `part` divides by, where a product with it is another rounding and nothing else:
+    neither the number nor its inverse is near the ends of the range. Compilers see to powers of two themselves.
+    """
+    if not (isinstance(part, Call) and part.op == "div" and isinstance(part.args[1], Number)):
+        return None
+    number = part.args[1].value
+    if not 1 / _LARGEST <= abs(number) <= _LARGEST or math.frexp(number)[0] in (0.5, -0.5):
+        return None
+    return 1.0 / number
+
+
+def _of_step(step: Step, known: dict[str, _Known], inverting: bool) -> _Known | None:
     """What is known of a step's value; None where it, or a part of it, decides by what can change."""
     if any(isinstance(part, Call) and part.op in _DECIDING for part in walk(step.expr)):
         return None
@@ -73,8 +89,9 @@ def _of_step(step: Step, known: dict[str, _Known]) -> _Known | None:
         well &= _decides_well(part, operands)
         joined = part.op in ("add", "sub") and any(operand.is_product for operand in operands)
         kept = part.op in ("identity", "neg") and operands[0].is_product
+        turned = inverting and quotient_by_number(part) is not None
         return _Known(
-            same_bits=not joined and all(operand.same_bits for operand in operands),
+            same_bits=not joined and not turned and all(operand.same_bits for operand in operands),
             is_product=part.op in _PRODUCTS or kept,
             low=_low(part, [operand.low for operand in operands]),
         )
@@ -109,4 +126,4 @@ def _low(part: Call, lows: list[float]) -> float:
     return 0.0 if squared or (part.op in _KEEP_SIGN and all(low >= 0.0 for low in lows)) else -math.inf
 
 
-__all__ = ["may_contract"]
+__all__ = ["may_contract", "quotient_by_number"]

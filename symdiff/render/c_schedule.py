@@ -4,6 +4,9 @@ Numbers. The adjoints of `erf(d/sqrt(2))/2` are `*0.5`, `*(1.128*...)`, `*0.707`
 does. A step that only scales another, and that one product alone uses, becomes part of that product. Every variable
 that is left has the value it had, to a rounding or two less.
 
+Quotients. A division takes a processor as long as five to ten products, and compilers may not turn x/3 into
+x*(1/3), which is another rounding. Where nothing decides by that rounding, it is done here.
+
 Calls. A call of libm in the middle of a loop makes the compiler put every value that is needed later into memory. So
 the reverse sweep calls what it needs of primal values before it begins to compute.
 """
@@ -15,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, call, names, walk
+from symdiff.render.c_contract import quotient_by_number
 from symdiff.tape import ADJOINT, PRIMAL, SHARED, Namer, Step, Tape
 
 # What is a call in C and has no other step of its own: sine and cosine are made in pairs.
@@ -25,9 +29,34 @@ _CALLS = frozenset(
 _LARGEST = 2.0**900  # of a number that stands for two, and its inverse the smallest: beyond, it would lose digits
 
 
-def for_compilers(tape: Tape) -> Tape:
-    """The same values, a rounding aside, in a form from which compilers make faster loops."""
-    return calls_first(numbers_joined(tape))
+def for_compilers(tape: Tape, *, inverting: bool = False) -> Tape:
+    """The same values, a rounding aside, in a form from which compilers make faster loops.
+
+    With `inverting` quotients by numbers are products with the inverse: only where nothing decides by them.
+    """
+    return calls_first(numbers_joined(numbers_inverted(tape) if inverting else tape))
+
+
+# Quotients
+
+
+def numbers_inverted(tape: Tape) -> Tape:
+    """Products with the inverse instead of quotients by numbers, save for results: 3/10 is to be seen as 0.3."""
+    results = {part for _, expr in tape.outputs for part in names(expr)}
+
+    def node(typed: Call, args: list[Expr]) -> Expr:
+        made = typed.over(args)
+        inverse = quotient_by_number(made)
+        return made if inverse is None else call("mul", args[0], Number(inverse))
+
+    def over(step: Step) -> Step:
+        if step.name in results or step.into in results:
+            return step
+        if not any(quotient_by_number(part) is not None for part in walk(step.expr)):
+            return step
+        return step.over(bottom_up(step.expr, lambda leaf: leaf, node))
+
+    return replace(tape, steps=tuple(map(over, tape.steps)))
 
 
 # Numbers
@@ -156,4 +185,4 @@ def _replaced(expr: Expr, made: Mapping[Expr, Step]) -> Expr:
     return bottom_up(expr, lambda leaf: (leaf, leaf), node)[1]
 
 
-__all__ = ["calls_first", "for_compilers", "numbers_joined"]
+__all__ = ["calls_first", "for_compilers", "numbers_inverted", "numbers_joined"]

@@ -7,7 +7,7 @@ import pytest
 
 import symdiff
 from symdiff.expr import Call, Name, walk
-from symdiff.render.c_schedule import calls_first, for_compilers, numbers_joined
+from symdiff.render.c_schedule import calls_first, for_compilers, numbers_inverted, numbers_joined
 from symdiff.tape import PRIMAL, SHARED, Tape, check_tape
 
 FORMULAS = """
@@ -61,6 +61,30 @@ def test_a_step_that_is_used_twice_or_is_a_result_stays() -> None:
     for source in ("a = x*0.5; sin(a)*cos(a)", "0.5*x"):
         tape = _tape(source)
         assert [step.name for step in numbers_joined(tape).steps] == [step.name for step in tape.steps]
+
+
+@pytest.mark.parametrize("source", ["erf(x/3)*y", "exp(-(x/1.5)**2)", "sqrt(1 + (x/3)**2)"])
+def test_quotients_by_numbers_become_products(source: str) -> None:
+    assert _count(numbers_inverted(_tape(source)), "div") < _count(_tape(source), "div")
+    assert "/3.0" not in (text := symdiff.formula(source).gradient().source("c").partition("_body(")[2])
+    assert "/1.5" not in text
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x/10",  # a result
+        "erf(x/4)",  # exact either way
+        "erf(x/5e-324)",  # whose inverse is infinite
+        "sqrt(1 - x/3)*y",  # at x = 3 the root decides
+        "abs(x/3 - 1)*y",
+        "1/(x/3 - 1)",
+    ],
+)
+def test_quotients_that_decide_or_are_seen_stay(source: str) -> None:
+    numbers = [step for step in _tape(source).steps if step.role == PRIMAL]
+    text = symdiff.formula(source).gradient().source("c")
+    assert any(f"/{number}" in text for number in ("10.0", "4.0", "5e-324", "3.0")), numbers
 
 
 def test_calls_come_before_the_reverse_sweep() -> None:

@@ -85,9 +85,24 @@ def test_one_point_in_plain_numbers_is_called_in_c() -> None:
     expected = k._direct(1.5, 2.0)
     assert type(expected) is tuple and type(expected[1]) is type(k(1.5, 2.0)[1]) and expected[1]._fields == ("x", "y")
     assert hash(expected[1]) == hash(tuple(expected[1]))
-    for number in (2, np.float64(2), np.float32(2), np.int8(2), np.uint64(2)):
+    fixed = np.array(2.0)
+    fixed.setflags(write=False)
+    for number in (2, np.float64(2), np.float32(2), np.int8(2), np.uint64(2), np.array(2.0), fixed):
         assert k._direct(1.5, number) == expected
-    for one in (True, np.True_, "2", None, Float(2), [2.0], np.array(2.0), np.ones(3), np.longdouble(2), 10**400, 1j):
+    others = np.array(2), np.array(2.0, np.float32), np.array(2.0, ">f8"), np.array(2.0).view(np.recarray)
+    for one in (
+        True,
+        np.True_,
+        "2",
+        None,
+        Float(2),
+        [2.0],
+        np.ones(3),
+        np.longdouble(2),
+        10**400,
+        1j,
+        *others,
+    ):
         assert k._direct(1.5, one) is NotImplemented
     for arguments in ((), (1.5,), (1.5, 2.0, 3.0)):
         assert k._direct(*arguments) is NotImplemented

@@ -88,6 +88,24 @@ def test_nothing_runs_any_more_when_an_exception_passes(kind: type[BaseException
     assert threads.run([lambda: 0] * 5, 2) == 0  # and the helpers still serve
 
 
+def test_ctrl_c_just_after_a_call_was_taken_does_not_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal's handler runs between any two instructions, also between taking a call and making it."""
+    taken = threads._Batch._next
+    caller = threading.get_ident()
+
+    def interrupted(batch: threads._Batch) -> object:
+        taken(batch)
+        if threading.get_ident() == caller:
+            raise KeyboardInterrupt
+        return None
+
+    monkeypatch.setattr(threads._Batch, "_next", interrupted)
+    batch = threads._Batch([lambda: 0, lambda: 0])
+    with pytest.raises(KeyboardInterrupt):
+        batch.finish()
+    assert not batch._running
+
+
 def test_a_batch_does_not_wait_for_helpers_that_are_busy() -> None:
     release = threading.Event()
     busy = threading.Thread(target=lambda: threads.run([lambda: int(not release.wait(20))] * 8, 8))
