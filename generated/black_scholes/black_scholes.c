@@ -112,7 +112,7 @@ SD_INLINE double sd_value_body(const int sd_fast, const double S, const double K
     const double d1 = v7/v9;                             /* (10) */
     const double d2 = d1 - v9;                           /* (13) */
     const double v14 = -d1;                              /* (14) */
-    const double v15 = v14/1.4142135623730951;           /* (15) */
+    const double v15 = v14*0.7071067811865475;           /* (15) */
     const double v16 = erfc(v15);                        /* (16) */
     const double v17 = v16/2.0;                          /* (17) */
     const double v18 = S*v17;                            /* (18) */
@@ -121,7 +121,7 @@ SD_INLINE double sd_value_body(const int sd_fast, const double S, const double K
     const double v21 = SD_EXP(v20);                      /* (21) */
     const double v22 = K*v21;                            /* (22) */
     const double v23 = -d2;                              /* (23) */
-    const double v24 = v23/1.4142135623730951;           /* (24) */
+    const double v24 = v23*0.7071067811865475;           /* (24) */
     const double v25 = erfc(v24);                        /* (25) */
     const double v26 = v25/2.0;                          /* (26) */
     const double v27 = v22*v26;                          /* (27) */
@@ -263,7 +263,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double S, const doubl
     const double d1 = v7/v9;                             /* (10) */
     const double d2 = d1 - v9;                           /* (13) */
     const double v14 = -d1;                              /* (14) */
-    const double v15 = v14/1.4142135623730951;           /* (15) */
+    const double v15 = v14*0.7071067811865475;           /* (15) */
     const double v16 = erfc(v15);                        /* (16) */
     const double v17 = v16/2.0;                          /* (17) */
     const double v18 = S*v17;                            /* (18) */
@@ -272,7 +272,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double S, const doubl
     const double v21 = SD_EXP(v20);                      /* (21) */
     const double v22 = K*v21;                            /* (22) */
     const double v23 = -d2;                              /* (23) */
-    const double v24 = v23/1.4142135623730951;           /* (24) */
+    const double v24 = v23*0.7071067811865475;           /* (24) */
     const double v25 = erfc(v24);                        /* (25) */
     const double v26 = v25/2.0;                          /* (26) */
     const double v27 = v22*v26;                          /* (27) */
@@ -282,7 +282,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double S, const doubl
     const double v22_bar = -v26;                         /* (27'a) from v27 = v22*v26 */
     const double v26_bar = -v22;                         /* (27'b) from v27 = v22*v26 */
     const double v24_bar = -v26_bar*(0.5641895835477563*d25); /* (25') from v25 = erfc(v24) */
-    const double v23_bar = v24_bar*0.7071067811865475;   /* (24') from v24 = v23/1.4142135623730951 */
+    const double v23_bar = v24_bar*0.7071067811865475;   /* (24') from v24 = v23*0.7071067811865475 */
     const double d2_bar = -v23_bar;                      /* (23') from v23 = -d2 */
     double K_bar = v22_bar*v21;                          /* (22'a) from v22 = K*v21 */
     const double v21_bar = v22_bar*K;                    /* (22'b) from v22 = K*v21 */
@@ -293,7 +293,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double S, const doubl
     double S_bar = v17;                                  /* (18'a) from v18 = S*v17 */
     const double v17_bar = S;                            /* (18'b) from v18 = S*v17 */
     const double v15_bar = -v17_bar*(0.5641895835477563*d16); /* (16') from v16 = erfc(v15) */
-    const double v14_bar = v15_bar*0.7071067811865475;   /* (15') from v15 = v14/1.4142135623730951 */
+    const double v14_bar = v15_bar*0.7071067811865475;   /* (15') from v15 = v14*0.7071067811865475 */
     double d1_bar = -v14_bar;                            /* (14') from v14 = -d1 */
     d1_bar += d2_bar;                                    /* (13'a) from d2 = d1 - v9 */
     double v9_bar = -d2_bar;                             /* (13'b) from d2 = d1 - v9 */

@@ -138,22 +138,52 @@ static int sd_py_view(sd_py_frame *frame, PyObject *object, int flags)
     return 0;
 }
 
-/* 1 if the argument is an array that C can take as it is, 0 if not; no error is set. */
-static int sd_py_take_array(const sd_py_call *call, const sd_py_part *part, PyObject *given, sd_py_frame *frame)
+/* Whether the argument is an array, of no class of its own, of the dtype. */
+static int sd_py_is_ours(const sd_py_call *call, PyObject *given)
 {
-    const Py_buffer *view = &frame->views[frame->viewed];
     PyObject *dtype;
 
     if ((PyObject *)Py_TYPE(given) != call->array)
         return 0;
     dtype = PyObject_GetAttr(given, sd_py_dtype_name);
     Py_XDECREF(dtype); /* the array has it */
-    if (dtype != call->dtype || sd_py_view(frame, given, PyBUF_C_CONTIGUOUS) < 0) {
+    if (dtype == NULL)
+        PyErr_Clear();
+    return dtype == call->dtype;
+}
+
+/* 1 if the argument is an array that C can take as it is, 0 if not; no error is set. */
+static int sd_py_take_array(const sd_py_call *call, const sd_py_part *part, PyObject *given, sd_py_frame *frame)
+{
+    const Py_buffer *view = &frame->views[frame->viewed];
+
+    if (!sd_py_is_ours(call, given))
+        return 0;
+    if (sd_py_view(frame, given, PyBUF_C_CONTIGUOUS) < 0) {
         PyErr_Clear();
         return 0;
     }
     return view->ndim == part->axes && (uintptr_t)view->buf % (size_t)call->item == 0
         && memcmp(view->shape, part->sizes, (size_t)part->axes * sizeof *part->sizes) == 0;
+}
+
+/* 1 if the argument is an array without axes, whose number is then at `at`, 0 if not; no error is set. */
+static int sd_py_take_without_axes(const sd_py_call *call, PyObject *given, char *at)
+{
+    Py_buffer view;
+    int taken;
+
+    if (!sd_py_is_ours(call, given))
+        return 0;
+    if (PyObject_GetBuffer(given, &view, PyBUF_C_CONTIGUOUS) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    taken = view.ndim == 0 && view.len == call->item;
+    if (taken)
+        memcpy(at, view.buf, (size_t)view.len);
+    PyBuffer_Release(&view);
+    return taken;
 }
 
 /* 1 if the argument is a number, 0 if not; no error is set. */
@@ -167,7 +197,7 @@ static int sd_py_take_number(const sd_py_call *call, const sd_py_part *part, PyO
     } else {
         if (PySet_Contains(call->plain, (PyObject *)Py_TYPE(given)) != 1) {
             PyErr_Clear();
-            return 0;
+            return sd_py_take_without_axes(call, given, at);
         }
         number = PyFloat_AsDouble(given);
         if (number == -1.0 && PyErr_Occurred()) {

@@ -14,7 +14,7 @@ The module is copied verbatim into generated packages.
 import os
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from threading import Condition, Lock, Thread
+from threading import Condition, Lock, Thread, get_ident
 
 # Waking a helper takes some 50 us, and a batch as long as it is not worth one: 100,000 points of a small formula.
 LEAST = 100_000
@@ -75,7 +75,8 @@ class _Batch:
     def __init__(self, calls: Sequence[Callable[[], int]]) -> None:
         self._calls = calls
         self._changed = Condition(Lock())
-        self._begun = self._running = self._status = 0
+        self._begun = self._status = 0
+        self._running: set[int] = set()  # threads that have a call
         self._error: BaseException | None = None
 
     def work(self) -> None:
@@ -87,7 +88,7 @@ class _Batch:
             except BaseException as raised:
                 error = raised
             with self._changed:
-                self._running -= 1
+                self._running.discard(get_ident())
                 self._status = self._status or status
                 if error is not None:
                     self._error, self._begun = self._error or error, len(self._calls)
@@ -100,7 +101,7 @@ class _Batch:
                 return None
             call = self._calls[self._begun]
             self._begun += 1
-            self._running += 1
+            self._running.add(get_ident())
             return call
 
     def finish(self) -> int:
@@ -113,8 +114,9 @@ class _Batch:
         while True:
             try:
                 with self._changed:
-                    if interrupt is not None:
+                    if interrupt is not None:  # it may have come while this thread took a call, or gave one back
                         self._begun = len(self._calls)
+                        self._running.discard(get_ident())
                     while self._running:
                         self._changed.wait()
                 break
