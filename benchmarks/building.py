@@ -31,8 +31,10 @@ TOLERANCE = 1e-9
 IMPORTS = {"symdiff": "import symdiff", "numpy": "import numpy", "sympy": "import sympy"}
 LONG = "long text"
 KINDS = {
-    "new": "text to the first gradient, nothing cached, s",
+    "new": "text to the first gradient, the process's first kernel, nothing cached, s",
     "cached": "the same, kernel cached, s",
+    "next": "text to the first gradient, after another kernel, s",
+    "next_cached": "the same, kernel cached, s",
     "package": "import of its package and first gradient, s",
 }
 # Prints seconds, which large modules were imported, and what came out.
@@ -48,6 +50,8 @@ tiny = float("5e-324")
 print(json.dumps([seconds, modules, {result}, tiny * 1.0 != 0]))
 """
 _FORMULA = "kernel = symdiff.formula(case['text']).gradient().compile(backend='c')\nresult = kernel(*case['point'])"
+# All that making a kernel imports, and what is compiled once for all kernels.
+_ANOTHER = "symdiff.formula('x*sin(x)').gradient().compile(backend='c')(1.0)"
 _PACKAGE = "from {name} import gradient as kernel\nresult = kernel(*case['point'])"
 _NUMBERS = "[result[0], *result[1]]"
 # What renders C is loaded when it is first needed, so a short formula goes before.
@@ -152,9 +156,13 @@ def measure(names: Sequence[str], rounds: int, warm: bool = True) -> tuple[list[
             for name, case in cases.items():
                 point = {"text": case.text, "point": case.points(1)[:, 0].tolist()}
                 cache, ready = folder / f"cache-{name}-{turn}", f"case = {point!r}"
-                for kind in ("new", "cached"):
+                for kind in ("new", "cached", "next", "next_cached"):
                     before = f"{ready}\nimport symdiff, numpy"
-                    found[name, kind] = sample(_FORMULA, folder, before=before, result=_NUMBERS, cache=cache)
+                    if kind.startswith("next"):
+                        before, own = f"{before}\n{_ANOTHER}", cache / "next"
+                    else:
+                        own = cache / "first"
+                    found[name, kind] = sample(_FORMULA, folder, before=before, result=_NUMBERS, cache=own)
                 statement, before = _PACKAGE.format(name=f"made_{name}"), f"{ready}\nimport numpy"
                 found[name, "package"] = sample(statement, folder, before=before, result=_NUMBERS)
             for key, each in found.items():
