@@ -22,9 +22,14 @@
 #endif
 #if defined(__GNUC__)
 #define SD_INLINE static inline __attribute__((always_inline, unused))
-#define SD_CORE static __attribute__((noinline))
 #else
 #define SD_INLINE static inline
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+#define SD_CORE static __attribute__((noinline, noclone)) /* one copy: it is most of the time of a compilation */
+#elif defined(__GNUC__)
+#define SD_CORE static __attribute__((noinline))
+#else
 #define SD_CORE static
 #endif
 

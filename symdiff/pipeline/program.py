@@ -140,7 +140,8 @@ class Program(Documents, Trained):
         from symdiff.build import kernels
         from symdiff.render.c import c_module
 
-        made = c_module(self._code_sheet("formula", dtype), [self.kind])  # the other kind would only cost compile time
+        # the other kind, and functions that no kernel calls, would only cost compile time
+        made = c_module(self._code_sheet("formula", dtype), [self.kind], entries=False)
         return kernels.compile_c(
             made.single_file,
             self._spec(dtype),

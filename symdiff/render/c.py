@@ -37,10 +37,12 @@ _FRAMES = 1024  # bytes: saved registers and return addresses of four functions,
 
 
 @at_rest
-def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
+def c_module(sheet: Sheet, kinds: Iterable[str] | None = None, *, entries: bool = True) -> CSource:
     """The C file of `sheet` and its header, with the functions of `kinds`: by default all that there are.
 
-    kinds: `value`, `gradient`, and `train`, which needs the gradient and a sheet with an update rule.
+    kinds    `value`, `gradient`, and `train`, which needs the gradient and a sheet with an update rule
+    entries  whether there are functions with a parameter for each number; a kernel calls those with arrays alone, and
+             compilers take as long for one function as for another
     """
     if sheet.code.is_array:  # imported here, because it is large and formulas of numbers need none of it
         from symdiff.render.c_array import array_module
@@ -73,6 +75,7 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None) -> CSource:
         "long": long,
         "heavy": heavy,
         "array": False,
+        "entries": entries,
         "train": _training(sheet) if trains else None,
         "helpers": helpers,
         "contract": not long and not helpers and may_contract(functions[-1].tape),
