@@ -23,7 +23,7 @@ from symdiff.render.array_table import ArrayTable
 from symdiff.render.array_text import ArrayText
 from symdiff.render.array_words import latex_definitions
 from symdiff.render.context import Sheet
-from symdiff.render.derivation_groups import groups_of, portions, tag_number
+from symdiff.render.derivation_groups import groups_of, headed
 from symdiff.render.derivation_model import CHECK_DIGITS, CHECK_NOISE
 from symdiff.render.derivation_options import FULL, Options
 from symdiff.render.derivation_sections import LatexHeadings, MarkdownHeadings, sections
@@ -171,13 +171,7 @@ def _context(
 def _in_groups(model: ArrayModel, page: ArrayPage, lines: list[Line], back: bool) -> list[tuple[str, list[list[str]]]]:
     """Alignments of a sweep, under headings where it is long."""
     groups = groups_of(model.primal, model.named)
-    parts = portions(groups, lines, lambda line: tag_number(line.tag))
-    made = [
-        (group.title(lambda name: f"${page.names[name]}$", back), page.block(part))
-        for group, part in zip(groups, parts, strict=True)
-        if part
-    ]
-    return made[::-1] if back else made
+    return headed(groups, lines, lambda line: line.tag, lambda name: f"${page.names[name]}$", page.block, back)
 
 
 def _update(

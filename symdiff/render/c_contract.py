@@ -24,7 +24,7 @@ _DECIDING = frozenset(
 ) - {"inverse"}
 _PRODUCTS = frozenset({"mul", "square", "pow", "div"})  # small powers are spelled as products, x/2 is x*0.5
 _LOWEST = {"square": 0.0, "exp": 0.0, "sqrt": 0.0, "erfc": 0.0, "cosh": 1.0, "sin": -1.0, "cos": -1.0, "erf": -1.0}
-_LARGEST = 2.0**900  # of a divisor, and its inverse the smallest: beyond, a product with the inverse loses digits
+LARGEST = 2.0**900  # of a number that code computes with instead of the typed ones, and its inverse the smallest
 _KEEP_SIGN = frozenset({"mul", "div", "inverse", "pow"})  # not negative if no operand is
 
 
@@ -68,7 +68,7 @@ def quotient_by_number(part: Expr) -> float | None:
     if not (isinstance(part, Call) and part.op == "div" and isinstance(part.args[1], Number)):
         return None
     number = part.args[1].value
-    if not 1 / _LARGEST <= abs(number) <= _LARGEST or math.frexp(number)[0] in (0.5, -0.5):
+    if not 1 / LARGEST <= abs(number) <= LARGEST or math.frexp(number)[0] in (0.5, -0.5):
         return None
     return 1.0 / number
 
@@ -126,4 +126,4 @@ def _low(part: Call, lows: list[float]) -> float:
     return 0.0 if squared or (part.op in _KEEP_SIGN and all(low >= 0.0 for low in lows)) else -math.inf
 
 
-__all__ = ["may_contract", "quotient_by_number"]
+__all__ = ["LARGEST", "may_contract", "quotient_by_number"]

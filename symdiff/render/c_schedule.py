@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, call, names, walk
-from symdiff.render.c_contract import quotient_by_number
+from symdiff.render.c_contract import LARGEST, quotient_by_number
 from symdiff.tape import ADJOINT, PRIMAL, SHARED, Namer, Step, Tape
 
 # What is a call in C and has no other step of its own: sine and cosine are made in pairs.
@@ -26,7 +26,6 @@ _CALLS = frozenset(
     "tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh hypot exp expm1 log log1p log2 log10 cbrt pow erf erfc "
     "gamma lgamma".split()
 )
-_LARGEST = 2.0**900  # of a number that stands for two, and its inverse the smallest: beyond, it would lose digits
 
 
 def for_compilers(tape: Tape, *, inverting: bool = False) -> Tape:
@@ -120,7 +119,7 @@ def numbers_joined(tape: Tape) -> Tape:
         if step.role != ADJOINT:
             continue
         product, count, taken = _product(step.expr, waiting)
-        sound = product.factors and 1 / _LARGEST <= abs(product.number) <= _LARGEST
+        sound = product.factors and 1 / LARGEST <= abs(product.number) <= LARGEST
         if taken and sound and (count > 1 or isinstance(step.expr, Name)):
             for name in taken:
                 del steps[name], waiting[name]

@@ -20,7 +20,7 @@ from symdiff.render.array_derivation import array_latex, array_markdown, array_t
 from symdiff.render.array_model import is_array_sheet
 from symdiff.render.closed_form import closed_forms
 from symdiff.render.context import Sheet
-from symdiff.render.derivation_groups import groups_of, portions, tag_number
+from symdiff.render.derivation_groups import groups_of, headed
 from symdiff.render.derivation_levels import user_names
 from symdiff.render.derivation_model import CHECK_DIGITS, CHECK_NOISE, Derivation, Equation, Term
 from symdiff.render.derivation_options import FULL, Options
@@ -147,13 +147,9 @@ def _in_groups(
 ) -> list[tuple[str, list[list[str]]]]:
     """Alignments of a sweep, under headings where it is long."""
     groups = groups_of(derivation.primal, user_names(derivation.sheet.formula, derivation.tape))
-    parts = portions(groups, equations, lambda equation: tag_number(equation.tag))
-    made = [
-        (group.title(lambda name: f"${notation.names[name]}$", back), notation.block(part))
-        for group, part in zip(groups, parts, strict=True)
-        if part
-    ]
-    return made[::-1] if back else made
+    return headed(
+        groups, equations, lambda equation: equation.tag, lambda name: f"${notation.names[name]}$", notation.block, back
+    )
 
 
 def _table(derivation: Derivation, notation: LatexNotation) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ LONG = 40  # steps of a sweep that is shown in portions
 _PORTION = 24
 _NAMED = 4  # variables that a heading names
 T = TypeVar("T")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,27 @@ def portions(groups: Sequence[Group], items: Sequence[T], number: Callable[[T], 
     return found
 
 
+def headed(
+    groups: Sequence[Group],
+    items: Sequence[T],
+    tag: Callable[[T], str],
+    symbol: Callable[[str], str],
+    block: Callable[[list[T]], B],
+    back: bool,
+) -> list[tuple[str, B]]:
+    """A sweep in its groups: (title, `block` of its items); of the reverse sweep the last group comes first."""
+    made = [
+        (group.title(symbol, back), block(part))
+        for group, part in zip(groups, portions(groups, items, lambda item: tag_number(tag(item))), strict=True)
+        if part
+    ]
+    return made[::-1] if back else made
+
+
 def tag_number(tag: str) -> int | None:
     """`12` of the tag `12'a`."""
     digits = tag.partition("'")[0]
     return int(digits) if digits.isdigit() else None
 
 
-__all__ = ["LONG", "Group", "groups_of", "portions", "tag_number"]
+__all__ = ["LONG", "Group", "groups_of", "headed", "portions", "tag_number"]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from symdiff.errors import BuildError
-from symdiff.render.pdf import pdf
+from symdiff.render.pdf import by_typst, pdf
 
 _ADVICE = (
     "a graph as PDF needs pdflatex with TikZ (Debian, Ubuntu: apt-get install texlive-latex-recommended "
@@ -34,7 +32,7 @@ def graph_pdf(tikz: Callable[[], str], svg: Callable[[], str]) -> bytes:
         missing = "TeX has no TikZ" if "tikz.sty" in error.message else missing
     if importlib.util.find_spec("typst") is None:
         raise BuildError(f"{missing}, and no Python package typst: {_ADVICE}")
-    return _by_typst(flat(svg()))
+    return by_typst(_PAGE, "drawing", graph=flat(svg()))
 
 
 def flat(svg: str) -> str:
@@ -49,21 +47,6 @@ def flat(svg: str) -> str:
     rules = re.sub(r"var\(--([a-z-]+)\)", lambda match: colours[match[1]], rules)
     rules = re.sub(r"font-family: [^;]*;", f"font-family: {_FONTS};", rules)
     return svg.replace(style, rules)
-
-
-def _by_typst(svg: str) -> bytes:
-    import typst
-
-    with tempfile.TemporaryDirectory(prefix="symdiff-typst-") as folder:
-        source = Path(folder) / "graph.typ"
-        source.write_text(_PAGE, encoding="ascii", newline="\n")
-        (Path(folder) / "graph.svg").write_text(svg, encoding="ascii", newline="\n")
-        try:
-            made = typst.compile(str(source), root=folder, ignore_system_fonts=True, format="pdf")
-        except RuntimeError as error:  # what typst's own error is derived from
-            raise BuildError(f"Typst refused the drawing: {error}") from None
-    assert isinstance(made, bytes)
-    return made
 
 
 __all__ = ["flat", "graph_pdf"]

@@ -42,7 +42,7 @@ def pdf(tex: str, engine: Engine = "auto") -> bytes:
     if engine == "tex":
         raise BuildError(f"no pdflatex found; install {_TEX_ADVICE}{_WITHOUT}")
     if importlib.util.find_spec("typst") is not None:
-        return _by_typst(tex)
+        return by_typst(typst_source(tex), "document")
     if engine == "typst":
         raise BuildError(f"the Python package typst is not installed: {_TYPST_ADVICE}{_WITHOUT}")
     raise BuildError(
@@ -51,17 +51,23 @@ def pdf(tex: str, engine: Engine = "auto") -> bytes:
     )
 
 
-def _by_typst(tex: str) -> bytes:
-    """Typst sees one file in a folder of its own, and the fonts that it carries."""
+def by_typst(source: str, what: str, **files: str) -> bytes:
+    """The PDF of a Typst document, which is alone in a folder with its `files` (text by name, of SVG) and has the fonts
+    that Typst carries. Raises BuildError, about `what`, where Typst refuses it.
+    """
     import typst
 
     with tempfile.TemporaryDirectory(prefix="symdiff-typst-") as folder:
-        source = Path(folder) / "derivation.typ"
-        source.write_text(typst_source(tex), encoding="ascii", newline="\n")
+        main = Path(folder) / "main.typ"
+        for path, text in {
+            main: source,
+            **{Path(folder) / f"{name}.svg": text for name, text in files.items()},
+        }.items():
+            path.write_text(text, encoding="ascii", newline="\n")
         try:
-            made = typst.compile(str(source), root=folder, ignore_system_fonts=True, format="pdf")
+            made = typst.compile(str(main), root=folder, ignore_system_fonts=True, format="pdf")
         except RuntimeError as error:  # what typst's own error is derived from
-            raise BuildError(f"Typst refused the document: {error}") from None
+            raise BuildError(f"Typst refused the {what}: {error}") from None
     assert isinstance(made, bytes)
     return made
 

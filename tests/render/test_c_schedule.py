@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,11 @@ def _tape(source: str) -> Tape:
 
 def _count(tape: Tape, op: str) -> int:
     return sum(isinstance(part, Call) and part.op == op for step in tape.steps for part in walk(step.expr))
+
+
+def _code(source: str) -> str:
+    """The functions of the C, without comments."""
+    return re.sub(r"/\*.*?\*/", "", symdiff.formula(source).gradient().source("c"), flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("source", FORMULAS)
@@ -66,25 +73,22 @@ def test_a_step_that_is_used_twice_or_is_a_result_stays() -> None:
 @pytest.mark.parametrize("source", ["erf(x/3)*y", "exp(-(x/1.5)**2)", "sqrt(1 + (x/3)**2)"])
 def test_quotients_by_numbers_become_products(source: str) -> None:
     assert _count(numbers_inverted(_tape(source)), "div") < _count(_tape(source), "div")
-    assert "/3.0" not in (text := symdiff.formula(source).gradient().source("c").partition("_body(")[2])
-    assert "/1.5" not in text
+    assert not re.search(r"/(3\.0|1\.5)", _code(source))
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("source", "number"),
     [
-        "x/10",  # a result
-        "erf(x/4)",  # exact either way
-        "erf(x/5e-324)",  # whose inverse is infinite
-        "sqrt(1 - x/3)*y",  # at x = 3 the root decides
-        "abs(x/3 - 1)*y",
-        "1/(x/3 - 1)",
+        ("x/10", "10.0"),  # a result
+        ("erf(x/4)", "4.0"),  # exact either way
+        ("erf(x/5e-324)", "5e-324"),  # whose inverse is infinite
+        ("sqrt(1 - x/3)*y", "3.0"),  # at x = 3 the root decides
+        ("abs(x/3 - 1)*y", "3.0"),
+        ("1/(x/3 - 1)", "3.0"),
     ],
 )
-def test_quotients_that_decide_or_are_seen_stay(source: str) -> None:
-    numbers = [step for step in _tape(source).steps if step.role == PRIMAL]
-    text = symdiff.formula(source).gradient().source("c")
-    assert any(f"/{number}" in text for number in ("10.0", "4.0", "5e-324", "3.0")), numbers
+def test_quotients_that_decide_or_are_seen_stay(source: str, number: str) -> None:
+    assert re.search(rf"= \w+/{re.escape(number)}", _code(source))
 
 
 def test_calls_come_before_the_reverse_sweep() -> None:

@@ -46,7 +46,7 @@ def test_there_are_three_engines() -> None:
 def test_tex_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
     monkeypatch.setattr(module, "_by_tex", lambda tex, program: taken.append(program) or b"tex")
-    monkeypatch.setattr(module, "_by_typst", lambda tex: b"typst")
+    monkeypatch.setattr(module, "by_typst", lambda source, what: b"typst")
     monkeypatch.setattr(shutil, "which", lambda name: f"/somewhere/{name}")
     assert pdf(TEX) == pdf(TEX, "tex") == b"tex" and taken == ["/somewhere/pdflatex"] * 2
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "typst")
