@@ -41,12 +41,16 @@ def _floats(x: np.ndarray) -> np.ndarray:
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
+# np.sum(x, axis) without its way through Python, which takes as long as the sum of a small array.
+reduce_sum = np.add.reduce
+
+
 def softmax(x: np.ndarray, axis: int | tuple[int, ...] | None, out: np.ndarray | None = None) -> np.ndarray:
     """exp(x)/sum(exp(x)), after subtraction of the largest; NaN where that is +-inf or NaN. `out` may be x."""
     x = _floats(x)
     e: np.ndarray = np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf), out=out)
     np.exp(e, out=e)
-    e /= np.add.reduce(e, axis=axis, keepdims=True)
+    e /= reduce_sum(e, axis=axis, keepdims=True)
     return e
 
 

@@ -52,6 +52,10 @@ def _result(value: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return result
 
 
+# np.sum(x, axis) without its way through Python, which takes as long as the sum of a small array.
+reduce_sum = np.add.reduce
+
+
 def _minus_outer(a: np.ndarray, column: np.ndarray, row: np.ndarray, space: np.ndarray) -> None:
     """a -= column row^T, in two roundings as in C; `space` is for the product: fresh memory costs more than that."""
     product = space[: a.size].reshape(a.shape)
@@ -228,12 +232,12 @@ def gradient(X, y, log_length, log_noise):
     K_bar = 0.5*inv(K).T                          # (20') from v20 = logdet(K)
     v17_bar = 0.5*y                               # (18') from v18 = dot(y, v17)
     K_bar -= np.outer(solve(K.T, v17_bar), v17)   # (17') from v17 = solve(K, y)
-    v13_bar = (K_bar*v14).sum()                   # (15') from v15 = v13*v14
+    v13_bar = reduce_sum(K_bar*v14, axis=None)    # (15') from v15 = v13*v14
     v12_bar = v13_bar*v13                         # (13') from v13 = exp(v12)
     log_noise_bar = 2*v12_bar                     # (12') from v12 = 2*log_noise
     v10_bar = np.multiply(K_bar, v11, out=K_bar)  # (11') from v11 = exp(v10)
     v9_bar = np.multiply(0.5, v10_bar, out=v10_bar)  # (10') from v10 = v9/2
-    v8_bar = (v9_bar*v6).sum()                    # (9') from v9 = v8*v6
+    v8_bar = reduce_sum(v9_bar*v6, axis=None)     # (9') from v9 = v8*v6
     v7_bar = v8_bar*v8                            # (8') from v8 = exp(v7)
     log_length_bar = -2*v7_bar                    # (7') from v7 = -2*log_length
 

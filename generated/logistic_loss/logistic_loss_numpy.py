@@ -47,8 +47,8 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def softplus(x: np.ndarray) -> np.ndarray:
-    """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)): two terms >= 0, so nothing cancels."""
-    return _like(np.where(x > 0, x, 0.0) + np.log1p(np.exp(-np.abs(x))), x)
+    """log(1 + exp(x)), which is x where rounding leaves less: 1e38 stands for all larger exponentials."""
+    return _like(np.maximum(np.log1p(np.minimum(np.exp(x), 1e38)), x), x)
 
 
 class Gradient(NamedTuple):

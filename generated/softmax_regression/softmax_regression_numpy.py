@@ -35,15 +35,28 @@ def _floats(x: np.ndarray) -> np.ndarray:
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
-def logsumexp(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool = False) -> np.ndarray:
-    """log(sum(exp(x))) = m + log1p(rest): m is the largest, rest the sum of exp(x - m) over all but one largest.
+def _lanes(x: np.ndarray, axis: int | tuple[int, ...] | None) -> tuple[np.ndarray, tuple[int, ...], tuple[int, ...]]:
+    """The axes as one last axis: (that array, the sorted axes, the shape before joining them)."""
+    wanted = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    axes = tuple(sorted(k % x.ndim for k in wanted))
+    moved = np.moveaxis(x, axes, range(-len(axes), 0))
+    kept = x.ndim - len(axes)
+    count = int(np.prod(moved.shape[kept:], dtype=np.int64))
+    return moved.reshape((*moved.shape[:kept], count)), axes, moved.shape
 
-    So a small rest is not lost. +-inf and NaN as the largest are the result; of nothing it is -inf.
-    """
+
+# np.sum(x, axis) without its way through Python, which takes as long as the sum of a small array.
+reduce_sum = np.add.reduce
+
+
+def logsumexp(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool = False) -> np.ndarray:
+    """log(sum(exp(x))) = m + log(sum(exp(x - m))), m the largest, which is the result if not finite."""
     x = _floats(x)
+    if not x.ndim:
+        return x[()]
     m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
-    value: np.ndarray = np.log1p(_all_but_one(np.exp(x - m), axis, m.size))
-    value += m
+    e = np.exp(x - m)
+    value = _log_of_sum(e, reduce_sum(e, axis=axis, keepdims=True), m, axis)
     return value[()] if keepdims else value.squeeze(axis)[()]
 
 
@@ -56,23 +69,38 @@ def logsumexp_and_softmax(
     m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     e = np.subtract(x, m, out=out)
     np.exp(e, out=e)
-    rest = _all_but_one(e, axis, m.size)
-    value = np.log1p(rest)
-    value += m
-    rest += 1.0
-    e /= rest
+    total = reduce_sum(e, axis=axis, keepdims=True)
+    value = _log_of_sum(e, total, m, axis)
+    e /= total
     return value[()] if keepdims else value.squeeze(axis)[()], e
 
 
-def _all_but_one(e: np.ndarray, axis: int | tuple[int, ...] | None, lanes: int) -> np.ndarray:
-    """The sum of e = exp(x - m) without one of the largest in every lane, which are 1: nothing small is added to a 1.
+def _log_of_sum(e: np.ndarray, total: np.ndarray, m: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
+    """m + log(total) for e = exp(x - m) and its sums.
+
+    In total the largest of e, a 1, has rounded what is small beside it. That counts where the result is near zero,
+    which takes a total near 1 and an m near 0: there it is m + log1p(rest), and the total becomes 1 + rest.
+    """
+    value: np.ndarray = np.log(total)
+    value += m
+    if total.size and not total.item(total.argmin()) >= 1.25:  # a NaN is the smallest
+        near = ~(total + np.abs(m) >= 1.25)
+        if near.any():
+            lanes = _lanes(e, axis)[0][near.squeeze(axis)]
+            rest = _all_but_one(lanes)
+            value[near] = m[near] + np.log1p(rest)
+            total[near] = 1.0 + rest
+    return value
+
+
+def _all_but_one(e: np.ndarray) -> np.ndarray:
+    """The sum of e = exp(x - m) in every row without one of the largest, which are 1: nothing small is added to a 1.
 
     Where m is not finite, all of e that is not 0 is NaN and counts as a largest one.
     """
     smaller = e < 1.0
-    rest: np.ndarray = np.add.reduce(e, axis=axis, keepdims=True, where=smaller)
-    if smaller.size - np.count_nonzero(smaller) != lanes:  # some of the largest are equal
-        rest += np.add.reduce(~smaller, axis=axis, dtype=e.dtype, keepdims=True) - 1.0
+    rest: np.ndarray = reduce_sum(e, axis=-1, where=smaller)
+    rest += reduce_sum(~smaller, axis=-1, dtype=e.dtype) - 1.0  # the others of several largest
     return rest
 
 
@@ -134,7 +162,7 @@ def value(X, Y, W, b, lam=0.001):
     v3 = logsumexp(Z, axis=1)                     # (3)
     v5 = np.vecdot(Y, Z)                          # (4); (5)
     v6 = np.subtract(v3, v5, out=v3)              # (6)
-    v7 = v6.sum()                                 # (7)
+    v7 = reduce_sum(v6, axis=None)                # (7)
     v8 = v7/n                                     # (8)
     v9 = np.vdot(W, W)                            # (9)
     v10 = lam*v9                                  # (10)
@@ -157,7 +185,7 @@ def gradient(X, Y, W, b, lam=0.001):
     v5 = np.vecdot(Y, Z)                          # (4); (5)
     v3, v3_softmax = logsumexp_and_softmax(Z, axis=1, out=Z)  # (3)
     v6 = np.subtract(v3, v5, out=v3)              # (6)
-    v7 = v6.sum()                                 # (7)
+    v7 = reduce_sum(v6, axis=None)                # (7)
     v8 = v7/n                                     # (8)
     v9 = np.vdot(W, W)                            # (9)
     v10 = lam*v9                                  # (10)
@@ -166,11 +194,9 @@ def gradient(X, Y, W, b, lam=0.001):
     # reverse sweep: an adjoint X_bar is the derivative of the value by X, and has its shape
     W_bar = 2*lam*W                               # (9') from v9 = norm(W)**2
     v7_bar = 1/np.float64(n)                      # (8') from v8 = v7/n
-    v5_bar = -v7_bar                              # (6'b) from v6 = v3 - v5
-    Z_bar = v5_bar*Y                              # (4') from v4 = Y*Z
-    v3_softmax *= v7_bar                          # (3')
-    Z_bar += v3_softmax                           # (3') from v3 = logsumexp(Z, axis=1)
-    b_bar = Z_bar.sum(axis=0)                     # (2'b) from Z = v1 + b
+    Z_bar = np.subtract(v3_softmax, Y, out=v3_softmax)  # (3')
+    Z_bar *= v7_bar                               # (6'b); (4'); (3') from v3 = logsumexp(Z, axis=1)
+    b_bar = reduce_sum(Z_bar, axis=0)             # (2'b) from Z = v1 + b
     W_bar += X.T.dot(Z_bar)                       # (1') from v1 = X @ W
 
     return J, Gradient(W_bar, b_bar)

@@ -52,7 +52,23 @@ def sigmoid_and_slope(x: np.ndarray, out: np.ndarray | None = None) -> tuple[np.
     return v, np.divide(v, e, out=e)
 
 
+def softplus_and_slope(x: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """softplus(x) = log(1 + exp(x)), and its derivative sigmoid(x), with one exponential for both.
+
+    `out`, which may be x, is memory for the derivative.
+    """
+    e = np.exp(x)
+    np.minimum(e, 1e38, out=e)  # stands for all larger exponentials, whose softplus is x and whose sigmoid is 1
+    v = np.log1p(e)
+    np.maximum(v, x, out=v)
+    slope = np.add(e, 1.0, out=out)
+    return v, np.divide(e, slope, out=slope)
+
+
 # ---- Reductions ----
+
+# np.sum(x, axis) without its way through Python, which takes as long as the sum of a small array.
+reduce_sum = np.add.reduce
 
 
 def amax(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool = False) -> np.ndarray:
@@ -77,14 +93,13 @@ def _first_zero(value: np.ndarray, x: np.ndarray, axis: int | tuple[int, ...] | 
 
 
 def logsumexp(x: np.ndarray, axis: int | tuple[int, ...] | None, keepdims: bool = False) -> np.ndarray:
-    """log(sum(exp(x))) = m + log1p(rest): m is the largest, rest the sum of exp(x - m) over all but one largest.
-
-    So a small rest is not lost. +-inf and NaN as the largest are the result; of nothing it is -inf.
-    """
+    """log(sum(exp(x))) = m + log(sum(exp(x - m))), m the largest, which is the result if not finite."""
     x = _floats(x)
+    if not x.ndim:
+        return x[()]
     m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
-    value: np.ndarray = np.log1p(_all_but_one(np.exp(x - m), axis, m.size))
-    value += m
+    e = np.exp(x - m)
+    value = _log_of_sum(e, reduce_sum(e, axis=axis, keepdims=True), m, axis)
     return value[()] if keepdims else value.squeeze(axis)[()]
 
 
@@ -97,23 +112,38 @@ def logsumexp_and_softmax(
     m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     e = np.subtract(x, m, out=out)
     np.exp(e, out=e)
-    rest = _all_but_one(e, axis, m.size)
-    value = np.log1p(rest)
-    value += m
-    rest += 1.0
-    e /= rest
+    total = reduce_sum(e, axis=axis, keepdims=True)
+    value = _log_of_sum(e, total, m, axis)
+    e /= total
     return value[()] if keepdims else value.squeeze(axis)[()], e
 
 
-def _all_but_one(e: np.ndarray, axis: int | tuple[int, ...] | None, lanes: int) -> np.ndarray:
-    """The sum of e = exp(x - m) without one of the largest in every lane, which are 1: nothing small is added to a 1.
+def _log_of_sum(e: np.ndarray, total: np.ndarray, m: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
+    """m + log(total) for e = exp(x - m) and its sums.
+
+    In total the largest of e, a 1, has rounded what is small beside it. That counts where the result is near zero,
+    which takes a total near 1 and an m near 0: there it is m + log1p(rest), and the total becomes 1 + rest.
+    """
+    value: np.ndarray = np.log(total)
+    value += m
+    if total.size and not total.item(total.argmin()) >= 1.25:  # a NaN is the smallest
+        near = ~(total + np.abs(m) >= 1.25)
+        if near.any():
+            lanes = _lanes(e, axis)[0][near.squeeze(axis)]
+            rest = _all_but_one(lanes)
+            value[near] = m[near] + np.log1p(rest)
+            total[near] = 1.0 + rest
+    return value
+
+
+def _all_but_one(e: np.ndarray) -> np.ndarray:
+    """The sum of e = exp(x - m) in every row without one of the largest, which are 1: nothing small is added to a 1.
 
     Where m is not finite, all of e that is not 0 is NaN and counts as a largest one.
     """
     smaller = e < 1.0
-    rest: np.ndarray = np.add.reduce(e, axis=axis, keepdims=True, where=smaller)
-    if smaller.size - np.count_nonzero(smaller) != lanes:  # some of the largest are equal
-        rest += np.add.reduce(~smaller, axis=axis, dtype=e.dtype, keepdims=True) - 1.0
+    rest: np.ndarray = reduce_sum(e, axis=-1, where=smaller)
+    rest += reduce_sum(~smaller, axis=-1, dtype=e.dtype) - 1.0  # the others of several largest
     return rest
 
 
@@ -122,7 +152,7 @@ def softmax(x: np.ndarray, axis: int | tuple[int, ...] | None, out: np.ndarray |
     x = _floats(x)
     e: np.ndarray = np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf), out=out)
     np.exp(e, out=e)
-    e /= np.add.reduce(e, axis=axis, keepdims=True)
+    e /= reduce_sum(e, axis=axis, keepdims=True)
     return e
 
 

@@ -1,8 +1,10 @@
 """What NumPy code takes from values that it has already, and where it saves an array: a tape -> the same in less.
 
-    joint     sigmoid and its derivative share an exponential, as do logsumexp and softmax: one step gives both
+    joint     sigmoid and its derivative share an exponential, as do softplus and sigmoid, logsumexp and softmax:
+              one step gives both
     sign      relu(x) > 0 says what x > 0 says, so that x need not be kept
     mask      a comparison multiplies as it is, without an array of ones and zeros
+    factor    two contributions c*A and -c*B to one adjoint are c*(A - B), one multiplication of an array instead of two
     products  a sum of products is a dot product, without an array of the products
 
 Derivations, traces and C are made of the tape itself. The steps keep their numbers; a step that another one carries out
@@ -38,12 +40,12 @@ class Joint:
 
 @dataclass(frozen=True)
 class Reuse:
-    """The tape that is printed; what a step carries out beside its own work: `absorbed` steps by the name of the one
-    that does it, and the second result of a `joint` helper.
+    """The tape that is printed; what a step carries out beside its own work: `absorbed` steps, in their order, by the
+    name of the one that does it, and the second result of a `joint` helper.
     """
 
     tape: Tape
-    absorbed: Mapping[str, Step] = field(default_factory=dict)
+    absorbed: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     joint: Mapping[str, tuple[Joint, str]] = field(default_factory=dict)
 
     def shapes(self) -> dict[str, Shape]:
@@ -63,10 +65,11 @@ def reused(tape: Tape, *, dot_products: bool) -> Reuse:
     tape, joint = _joined(tape)
     shapes = Reuse(tape, {}, joint).shapes()
     tape = _mapped(tape, lambda node: _masked(node, shapes))
-    absorbed: dict[str, Step] = {}
+    tape, absorbed = _factored(tape, shapes)
     if dot_products:
         tape = _mapped(tape, lambda node: _row_dots(node, shapes))
-        tape, absorbed = _dotted(tape)
+        tape, products = _dotted(tape)
+        absorbed |= products
     return Reuse(_delayed(tape, joint), absorbed, joint)
 
 
@@ -96,6 +99,11 @@ def _is_slope(step: Step, node: Call) -> bool:
     return node == call("mul", Name(step.name), call("sigmoid", call("neg", Name(_operand(step)))))
 
 
+def _is_sigmoid(step: Step, node: Call) -> bool:
+    """sigmoid(x)"""
+    return node == call("sigmoid", Name(_operand(step)))
+
+
 def _is_softmax(step: Step, node: Call) -> bool:
     """exp(x - v), with v along the axes that are left"""
     inner = node.args[0] if node.op == "exp" else None
@@ -114,6 +122,7 @@ def _is_softmax(step: Step, node: Call) -> bool:
 
 _JOINTS = {
     "sigmoid": Joint("sigmoid_and_slope", "slope", _is_slope),
+    "softplus": Joint("softplus_and_slope", "slope", _is_sigmoid),
     "logsumexp": Joint("logsumexp_and_softmax", "softmax", _is_softmax),
 }
 
@@ -184,6 +193,64 @@ def _is_mask(expr: Expr) -> bool:
     return known and (expr.op != "where" or expr.args[1:] == (ONE, ZERO))
 
 
+def _factored(tape: Tape, shapes: Mapping[str, Shape]) -> tuple[Tape, dict[str, tuple[Step, ...]]]:
+    """Contributions to an adjoint that follow each other and have a number as a common factor, as one.
+
+    The number is made of constants and sizes alone, as 1/n, so that it is finite: inf*A + inf*B is NaN at every zero.
+    """
+    finite = set(tape.dims)
+    for step in tape.reverse:
+        if not step.shape and step.into is None and finite.issuperset(step.operands):
+            finite.add(step.name)
+    opposite = {
+        step.name: step.expr.args[0].id
+        for step in tape.reverse
+        if isinstance(step.expr, Call) and step.expr.op == "neg" and not step.shape and step.into is None
+        if isinstance(step.expr.args[0], Name)
+    }
+    latest: dict[str, Step] = {}  # by accumulator
+    absorbed: dict[str, tuple[Step, ...]] = {}
+    whole = {step.name: step for step in tape.steps}
+    steps = dict(whole)
+    for step in tape.reverse:
+        if step.into is not None:
+            earlier = latest.get(step.target)
+            if earlier is not None and (made := _common(earlier, step, finite, opposite)) is not None:
+                absorbed[step.name] = (*absorbed.pop(earlier.name, ()), steps.pop(earlier.name))
+                steps[step.name] = step = step.over(made)
+            latest[step.target] = step
+    if absorbed:
+        read = {name for step in steps.values() for name in step.operands}
+        read |= {name for _, expr in tape.outputs for name in names(expr)}
+        for name, gone in absorbed.items():
+            factors = dict.fromkeys(each for part in (*gone, steps[name]) for each in whole[part.name].operands)
+            unread = [each for each in factors if each in opposite and each in steps and each not in read]
+            absorbed[name] = (*map(steps.pop, unread), *gone)
+    return tape.with_steps(steps.values()), absorbed
+
+
+def _common(one: Step, two: Step, finite: set[str], opposite: Mapping[str, str]) -> Expr | None:
+    """c*(A + B) or c*(A - B), if the expressions are c*A and c*B or -c*B."""
+    first, second = _scaled(one, finite), _scaled(two, finite)
+    if first is None or second is None:
+        return None
+    (c, a), (d, b) = first, second
+    if opposite.get(c, c) != opposite.get(d, d):
+        return None
+    if (c in opposite) == (d in opposite):
+        return call("mul", Name(c), call("add", a, b))
+    return call("mul", Name(d), call("sub", b, a)) if c in opposite else call("mul", Name(c), call("sub", a, b))
+
+
+def _scaled(step: Step, numbers: set[str]) -> tuple[str, Expr] | None:
+    """c and A, if the expression is c*A with one of these numbers; A then has the shape of the step."""
+    expr = step.expr
+    if not isinstance(expr, Call) or expr.op != "mul" or not step.shape:
+        return None
+    number, array = expr.args if isinstance(expr.args[0], Name) and expr.args[0].id in numbers else expr.args[::-1]
+    return (number.id, array) if isinstance(number, Name) and number.id in numbers else None
+
+
 def _row_dots(node: Expr, shapes: Mapping[str, Shape]) -> Expr:
     """sum(a*b) over the last axis, of factors of one shape, as one contraction."""
     if not isinstance(node, Call) or node.op != "contract" or familiar(node.options[0]).kind != "sum":
@@ -198,20 +265,20 @@ def _row_dots(node: Expr, shapes: Mapping[str, Shape]) -> Expr:
     return call("contract", *product.args, options=(Spec(spec.operands * 2, spec.output), *node.options[1:]))
 
 
-def _dotted(tape: Tape) -> tuple[Tape, dict[str, Step]]:
+def _dotted(tape: Tape) -> tuple[Tape, dict[str, tuple[Step, ...]]]:
     """Sums over everything, or over the last axis, of a product that nothing else reads."""
     reads = Counter(part.id for expr in _expressions(tape) for part in walk(expr) if isinstance(part, Name))
     products = {step.name: step for step in tape.steps if step.into is None and reads[step.name] == 1}
-    absorbed: dict[str, Step] = {}
+    absorbed: dict[str, tuple[Step, ...]] = {}
     steps: list[Step] = []
     for step in tape.steps:
         inner = _reduced(step.expr)
         product = products.get(inner) if inner is not None and step.role == PRIMAL else None
         made = _dot(step.expr, product, tape) if product is not None else None
         if made is not None and product is not None:
-            absorbed[step.name] = product
+            absorbed[step.name] = (product,)
         steps.append(replace(step, expr=made) if made is not None else step)
-    gone = {step.name for step in absorbed.values()}
+    gone = {step.name for products in absorbed.values() for step in products}
     return tape.with_steps(step for step in steps if step.name not in gone), absorbed
 
 

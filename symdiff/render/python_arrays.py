@@ -174,8 +174,8 @@ class _Body:
                 continue
             *before, last = self._statement(step)
             comment = line_comment(step, self.primal)
-            if (product := self.reuse.absorbed.get(step.name)) is not None:
-                comment = f"({product.label}); {comment}"
+            absorbed = "".join(f"({each.label}); " for each in self.reuse.absorbed.get(step.name, ()))
+            comment = absorbed + comment
             for code, said in [*((each, f"({step.label})") for each in before), (last, comment)]:
                 line = f"{code.ljust(COMMENT_COLUMN)}  # {said}"
                 made += [line] if len(line) <= _WIDTH else [f"# {said}", *broken(code, _WIDTH)]

@@ -10,9 +10,7 @@ from functools import cache
 
 from symdiff.ops import array_helpers, helpers
 
-ARRAY_FUNCTIONS = frozenset(
-    name for name, _ in inspect.getmembers(array_helpers, inspect.isfunction) if not name.startswith("_")
-)
+ARRAY_FUNCTIONS = frozenset(name for name, _ in inspect.getmembers(array_helpers, callable) if not name.startswith("_"))
 _CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\(")
 
 

@@ -336,6 +336,37 @@ def test_edges_of_a_slope() -> None:
     assert ah.sigmoid_and_slope(np.zeros((0, 3)))[1].shape == (0, 3)
 
 
+@given(lists(st.floats(-760, 760)))
+def test_a_softplus_and_its_slope(numbers: list[float]) -> None:
+    """Both have the bits of the functions by themselves, and are right to the last digits."""
+    x = np.array(numbers)
+    value, slope = ah.softplus_and_slope(x)
+    np.testing.assert_array_equal(value, helpers.softplus(x))
+    np.testing.assert_array_equal(slope, helpers.sigmoid(x))
+    for each, got in zip(numbers, value, strict=True):
+        want = mp.log1p(mp.exp(mp.mpf(each)))
+        assert abs(mp.mpf(float(got)) - want) <= 5e-16 * want + mp.mpf("5e-324"), each
+
+
+def test_edges_of_a_softplus_and_its_slope() -> None:
+    value, slope = ah.softplus_and_slope(np.array([-INF, INF, NAN, 1e308, -1e308]))
+    np.testing.assert_array_equal(value, [0.0, INF, NAN, 1e308, 0.0])
+    np.testing.assert_array_equal(slope, [0.0, 1.0, NAN, 1.0, 0.0])
+    assert ah.softplus_and_slope(np.zeros((0, 3)))[1].shape == (0, 3)
+
+
+@given(st.floats(-3, 3), lists(st.floats(0, 45), 1), st.integers(0, 2))
+def test_a_logsumexp_near_zero_keeps_what_is_small(largest: float, gaps: list[float], ties: int) -> None:
+    """Beside rows of other kinds, along any axis; a sum of terms of two signs may cancel, and loses that much."""
+    row = [largest] * (1 + ties) + [largest - gap for gap in gaps]
+    x = np.array([row, [1.0] * len(row), [-INF] * len(row), [*row[1:], INF]])
+    want = mp.log(sum(mp.exp(mp.mpf(each)) for each in row))
+    for got in (ah.logsumexp(x, 1), ah.logsumexp(x.T.copy(), 0)):
+        error = abs(mp.mpf(float(got[0])) - want)
+        assert error <= 5e-16 * (abs(want) + (abs(mp.mpf(largest)) if largest < 0 else 0)) * (1 + len(gaps) / 4), row
+        np.testing.assert_array_equal(got[2:], [-INF, INF])
+
+
 @given(lists(st.one_of(WIDE, SMALL), 0), st.booleans())
 def test_logsumexp_and_its_softmax(numbers: list[float], keepdims: bool) -> None:
     """The value has the bits of `logsumexp`, the derivative is that of softmax, which is exp(x - value)."""
@@ -368,6 +399,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "softmax": lambda f: f(np.ones(2), 0),
     "logsumexp_and_softmax": lambda f: np.array(f(np.ones(2), 0)[1]),
     "sigmoid_and_slope": lambda f: np.array(f(np.ones(2))),
+    "softplus_and_slope": lambda f: np.array(f(np.ones(2))),
     "prod_others": lambda f: f(np.ones(2), 0),
     "cumsum_reverse": lambda f: f(np.ones(2), 0),
     "put": lambda f: f(np.ones(2), (4,), (slice(0, 2),)),
@@ -381,7 +413,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-JOINT = ("logsumexp_and_softmax", "sigmoid_and_slope")
+JOINT = ("logsumexp_and_softmax", "sigmoid_and_slope", "softplus_and_slope")
 
 
 def test_every_function_has_a_call() -> None:
@@ -413,7 +445,8 @@ def test_float_types(name: str) -> None:
 def test_a_function_runs_alone_with_what_it_names(name: str) -> None:
     """As in a generated module, which holds NumPy and the definitions that a function uses, and nothing else."""
     tree = ast.parse(inspect.getsource(ah))
-    nodes = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    nodes: dict[str, ast.stmt] = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    nodes |= {ast.unparse(node.targets[0]): node for node in tree.body if isinstance(node, ast.Assign)}
     needed, work = set(), [name]
     while work:
         each = work.pop()

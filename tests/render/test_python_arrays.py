@@ -261,14 +261,17 @@ def code_of(formula: symdiff.Formula) -> list[str]:
         ("W: (3, 3); x: (3, 1); sum((W @ x)**2)", ["W_bar = v1_bar.dot(x.T)", "x_bar = W.T.dot(v1_bar)"]),
         ("W: (3, 3); x: 3; sum((W @ x)**2)", ["W_bar = np.outer(v1_bar, x)", "x_bar = W.T.dot(v1_bar)"]),
         ("X: (n, 3); W: (3, 2); sum((X @ W)**2)", ["X_bar = v1_bar.dot(W.T)", "W_bar = X.T.dot(v1_bar)"]),
-        ("X: (n, 3); b: 3; sum((X + b)**2)", ["b_bar = v1_bar.sum(axis=0)"]),
+        ("X: (n, 3); b: 3; sum((X + b)**2)", ["b_bar = reduce_sum(v1_bar, axis=0)"]),
         ("X: (b, n, m); W: (m, k); sum((X @ W)**2)", ["W_bar = np.tensordot(X, v1_bar, axes=((0, 1), (0, 1)))"]),
         (
             "x: n; sum(x[1:3]**2) + x[0]*x[-1]",
             ["x_bar = np.zeros(n)", "x_bar[-1] = v4", "x_bar[0] += v5", "x_bar[1:3] += v1_bar"],
         ),
         ("X: (n, 3); mean(X**2)", ["value = np.vdot(X, X)/(n*3)", "v1_bar = 1/np.float64(3*n)"]),
-        ("X: (n, 3); mean(exp(X))", ["value = v1.sum()/(3*n)", "X_bar = np.multiply(v1_bar, v1, out=v1)"]),
+        (
+            "X: (n, 3); mean(exp(X))",
+            ["value = reduce_sum(v1, axis=None)/(3*n)", "X_bar = np.multiply(v1_bar, v1, out=v1)"],
+        ),
         ("x: 3; mean(x**2)", ["value = x.dot(x)/3"]),
         ("x: 3; mean(x**3)", ["value = np.mean(v1)"]),
         ("A: (n, n); sum(inv(A)) + trace(A)", ["A_bar = np.eye(n)"]),
@@ -310,11 +313,11 @@ SWEEPS = {
         C = S/n
         S_bar = 1/np.float64(n)
         t_bar = np.multiply(2*S_bar, t, out=t)
-        b2_bar = t_bar.sum(axis=0)
+        b2_bar = reduce_sum(t_bar, axis=0)
         a2_bar = t_bar.dot(W2.T)
         W2_bar = a2.T.dot(t_bar)
         z1_bar = np.multiply(a2_bar, a2 > 0, out=a2_bar)
-        b1_bar = z1_bar.sum(axis=0)
+        b1_bar = reduce_sum(z1_bar, axis=0)
         W1_bar = X.T.dot(z1_bar)
         return C, Gradient(W1_bar, b1_bar, W2_bar, b2_bar)
     """,
