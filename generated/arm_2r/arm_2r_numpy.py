@@ -114,9 +114,9 @@ def gradient(q1, q2, px, py, l1=1.0, l2=0.8):
     v2_bar = x_bar                                # (6'a) from x = v2 + v5
     v5_bar = x_bar                                # (6'b) from x = v2 + v5
     v4_bar = v5_bar*l2                            # (5') from v5 = l2*v4
-    v3_bar += -v4_bar*v10                         # (4') from v4 = cos(v3)
+    v3_bar -= v4_bar*v10                          # (4') from v4 = cos(v3)
     q1_bar += v3_bar                              # (3'a) from v3 = q1 + q2
     q2_bar = v3_bar                               # (3'b) from v3 = q1 + q2
     v1_bar = v2_bar*l1                            # (2') from v2 = l1*v1
-    q1_bar += -v1_bar*v7                          # (1') from v1 = cos(q1)
+    q1_bar -= v1_bar*v7                           # (1') from v1 = cos(q1)
     return d2, Gradient(q1_bar, _whole(q2_bar, sd_shape), px_bar, py_bar)

@@ -49,9 +49,9 @@ extern double hypot(double, double) __attribute__((simd("notinbranch"), const));
 
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
-/* Functions that are faster than those of libm over a limited range. `sd_fast` is a constant in every call: 1 in the
-   batch loop, where the compiler can use fused multiply-add. A point whose reach, a sum of the squares of what they are
-   given, is beyond SD_REACH is then done again with libm. */
+/* What is faster than libm and division over a limited range. `sd_fast` is a constant in every call: 1 in the batch
+   loop, where the compiler can use fused multiply-add. A point whose reach, a sum of squares of what that is given, is
+   beyond SD_REACH is then done again without. */
 #if defined(SYMDIFF_SIMD) && defined(__FMA__)
 #define SD_FAST 1
 #define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
@@ -187,7 +187,7 @@ SD_INLINE double sd_value_body(const int sd_fast, const double q1, const double 
     const double v49 = y - py;                           /* (49) */
     const double d = hypot(v48, v49);                    /* (50) */
     *value_out = d;
-#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
     double sd_angles = a1*a1;
     sd_angles += a2*a2;
     sd_angles += a3*a3;
@@ -230,7 +230,7 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
                 sd_in_13[i], sd_in_14[i], sd_in_15[i], &sd_out_0[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
             any |= !(reach[i] <= SD_REACH);
-        if (any) /* those points again, with libm */
+        if (any) /* those points again, without what is fast */
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (!(reach[i] <= SD_REACH))
                     (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
@@ -464,35 +464,35 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double q1, const doub
     const double v26_bar = x_bar;                        /* (27'b) from x = v24 + v26 */
     l7_bar += v26_bar*v25;                               /* (26'a) from v26 = l7*v25 */
     const double v25_bar = v26_bar*l7;                   /* (26'b) from v26 = l7*v25 */
-    a7_bar += -v25_bar*v45;                              /* (25') from v25 = cos(a7) */
+    a7_bar -= v25_bar*v45;                               /* (25') from v25 = cos(a7) */
     const double v21_bar = v24_bar;                      /* (24'a) from v24 = v21 + v23 */
     const double v23_bar = v24_bar;                      /* (24'b) from v24 = v21 + v23 */
     l6_bar += v23_bar*v22;                               /* (23'a) from v23 = l6*v22 */
     const double v22_bar = v23_bar*l6;                   /* (23'b) from v23 = l6*v22 */
-    a6_bar += -v22_bar*v42;                              /* (22') from v22 = cos(a6) */
+    a6_bar -= v22_bar*v42;                               /* (22') from v22 = cos(a6) */
     const double v18_bar = v21_bar;                      /* (21'a) from v21 = v18 + v20 */
     const double v20_bar = v21_bar;                      /* (21'b) from v21 = v18 + v20 */
     l5_bar += v20_bar*v19;                               /* (20'a) from v20 = l5*v19 */
     const double v19_bar = v20_bar*l5;                   /* (20'b) from v20 = l5*v19 */
-    a5_bar += -v19_bar*v39;                              /* (19') from v19 = cos(a5) */
+    a5_bar -= v19_bar*v39;                               /* (19') from v19 = cos(a5) */
     const double v15_bar = v18_bar;                      /* (18'a) from v18 = v15 + v17 */
     const double v17_bar = v18_bar;                      /* (18'b) from v18 = v15 + v17 */
     l4_bar += v17_bar*v16;                               /* (17'a) from v17 = l4*v16 */
     const double v16_bar = v17_bar*l4;                   /* (17'b) from v17 = l4*v16 */
-    a4_bar += -v16_bar*v36;                              /* (16') from v16 = cos(a4) */
+    a4_bar -= v16_bar*v36;                               /* (16') from v16 = cos(a4) */
     const double v12_bar = v15_bar;                      /* (15'a) from v15 = v12 + v14 */
     const double v14_bar = v15_bar;                      /* (15'b) from v15 = v12 + v14 */
     l3_bar += v14_bar*v13;                               /* (14'a) from v14 = l3*v13 */
     const double v13_bar = v14_bar*l3;                   /* (14'b) from v14 = l3*v13 */
-    a3_bar += -v13_bar*v33;                              /* (13') from v13 = cos(a3) */
+    a3_bar -= v13_bar*v33;                               /* (13') from v13 = cos(a3) */
     const double v9_bar = v12_bar;                       /* (12'a) from v12 = v9 + v11 */
     const double v11_bar = v12_bar;                      /* (12'b) from v12 = v9 + v11 */
     l2_bar += v11_bar*v10;                               /* (11'a) from v11 = l2*v10 */
     const double v10_bar = v11_bar*l2;                   /* (11'b) from v11 = l2*v10 */
-    a2_bar += -v10_bar*v30;                              /* (10') from v10 = cos(a2) */
+    a2_bar -= v10_bar*v30;                               /* (10') from v10 = cos(a2) */
     l1_bar += v9_bar*v8;                                 /* (9'a) from v9 = l1*v8 */
     const double v8_bar = v9_bar*l1;                     /* (9'b) from v9 = l1*v8 */
-    a1_bar += -v8_bar*v28;                               /* (8') from v8 = cos(a1) */
+    a1_bar -= v8_bar*v28;                                /* (8') from v8 = cos(a1) */
     a6_bar += a7_bar;                                    /* (7'a) from a7 = a6 + q7 */
     const double q7_bar = a7_bar;                        /* (7'b) from a7 = a6 + q7 */
     a5_bar += a6_bar;                                    /* (6'a) from a6 = a5 + q6 */
@@ -523,7 +523,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double q1, const doub
     *d_l7 = l7_bar;
     *d_px = px_bar;
     *d_py = py_bar;
-#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
     double sd_angles = a1*a1;
     sd_angles += a2*a2;
     sd_angles += a3*a3;
@@ -584,7 +584,7 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
                 &sd_out_11[i], &sd_out_12[i], &sd_out_13[i], &sd_out_14[i], &sd_out_15[i], &sd_out_16[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
             any |= !(reach[i] <= SD_REACH);
-        if (any) /* those points again, with libm */
+        if (any) /* those points again, without what is fast */
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (!(reach[i] <= SD_REACH))
                     (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],

@@ -248,35 +248,35 @@ def gradient(q1, q2, q3, q4, q5, q6, q7, l1, l2, l3, l4, l5, l6, l7, px, py):
     v26_bar = x_bar                               # (27'b) from x = v24 + v26
     l7_bar += v26_bar*v25                         # (26'a) from v26 = l7*v25
     v25_bar = v26_bar*l7                          # (26'b) from v26 = l7*v25
-    a7_bar += -v25_bar*v45                        # (25') from v25 = cos(a7)
+    a7_bar -= v25_bar*v45                         # (25') from v25 = cos(a7)
     v21_bar = v24_bar                             # (24'a) from v24 = v21 + v23
     v23_bar = v24_bar                             # (24'b) from v24 = v21 + v23
     l6_bar += v23_bar*v22                         # (23'a) from v23 = l6*v22
     v22_bar = v23_bar*l6                          # (23'b) from v23 = l6*v22
-    a6_bar += -v22_bar*v42                        # (22') from v22 = cos(a6)
+    a6_bar -= v22_bar*v42                         # (22') from v22 = cos(a6)
     v18_bar = v21_bar                             # (21'a) from v21 = v18 + v20
     v20_bar = v21_bar                             # (21'b) from v21 = v18 + v20
     l5_bar += v20_bar*v19                         # (20'a) from v20 = l5*v19
     v19_bar = v20_bar*l5                          # (20'b) from v20 = l5*v19
-    a5_bar += -v19_bar*v39                        # (19') from v19 = cos(a5)
+    a5_bar -= v19_bar*v39                         # (19') from v19 = cos(a5)
     v15_bar = v18_bar                             # (18'a) from v18 = v15 + v17
     v17_bar = v18_bar                             # (18'b) from v18 = v15 + v17
     l4_bar += v17_bar*v16                         # (17'a) from v17 = l4*v16
     v16_bar = v17_bar*l4                          # (17'b) from v17 = l4*v16
-    a4_bar += -v16_bar*v36                        # (16') from v16 = cos(a4)
+    a4_bar -= v16_bar*v36                         # (16') from v16 = cos(a4)
     v12_bar = v15_bar                             # (15'a) from v15 = v12 + v14
     v14_bar = v15_bar                             # (15'b) from v15 = v12 + v14
     l3_bar += v14_bar*v13                         # (14'a) from v14 = l3*v13
     v13_bar = v14_bar*l3                          # (14'b) from v14 = l3*v13
-    a3_bar += -v13_bar*v33                        # (13') from v13 = cos(a3)
+    a3_bar -= v13_bar*v33                         # (13') from v13 = cos(a3)
     v9_bar = v12_bar                              # (12'a) from v12 = v9 + v11
     v11_bar = v12_bar                             # (12'b) from v12 = v9 + v11
     l2_bar += v11_bar*v10                         # (11'a) from v11 = l2*v10
     v10_bar = v11_bar*l2                          # (11'b) from v11 = l2*v10
-    a2_bar += -v10_bar*v30                        # (10') from v10 = cos(a2)
+    a2_bar -= v10_bar*v30                         # (10') from v10 = cos(a2)
     l1_bar += v9_bar*v8                           # (9'a) from v9 = l1*v8
     v8_bar = v9_bar*l1                            # (9'b) from v9 = l1*v8
-    a1_bar += -v8_bar*v28                         # (8') from v8 = cos(a1)
+    a1_bar -= v8_bar*v28                          # (8') from v8 = cos(a1)
     a6_bar += a7_bar                              # (7'a) from a7 = a6 + q7
     q7_bar = a7_bar                               # (7'b) from a7 = a6 + q7
     a5_bar += a6_bar                              # (6'a) from a6 = a5 + q6

@@ -48,9 +48,9 @@ enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 #pragma GCC optimize("fp-contract=fast")
 #endif
 
-/* Functions that are faster than those of libm over a limited range. `sd_fast` is a constant in every call: 1 in the
-   batch loop, where the compiler can use fused multiply-add. A point whose reach, a sum of the squares of what they are
-   given, is beyond SD_REACH is then done again with libm. */
+/* What is faster than libm and division over a limited range. `sd_fast` is a constant in every call: 1 in the batch
+   loop, where the compiler can use fused multiply-add. A point whose reach, a sum of squares of what that is given, is
+   beyond SD_REACH is then done again without. */
 #if defined(SYMDIFF_SIMD) && defined(__FMA__)
 #define SD_FAST 1
 #define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
@@ -98,6 +98,17 @@ SD_INLINE double sd_exp(const int sd_fast, double x, double *reach)
     (void)reach;
     return exp(x);
 }
+/* x/y for several x: one division and products with its result, at most 1.5 ulp off. Where y or its inverse is beyond
+   2^449, the square here is beyond SD_REACH. */
+#define SD_INVERSE(y) const double sd_inverse_##y = sd_inverse(sd_fast, y, &sd_reach)
+#define SD_OVER(x, y) (sd_fast ? (x) * sd_inverse_##y : (x) / (y))
+SD_INLINE double sd_inverse(const int sd_fast, double y, double *reach)
+{
+    const double inverse = sd_fast ? 1.0 / y : 0.0;
+    if (sd_fast)
+        *reach += 1e-264 * (y + inverse) * (y + inverse);
+    return inverse;
+}
 
 /* ---- value ---- */
 
@@ -105,7 +116,8 @@ SD_INLINE double sd_value_body(const int sd_fast, const double S, const double K
     const double T, double *value_out)
 {
     double sd_reach = 0.0;
-    const double v1 = S/K;                               /* (1) */
+    SD_INVERSE(K);
+    const double v1 = SD_OVER(S, K);                     /* (1) */
     const double v2 = log(v1);                           /* (2) */
     const double v3 = sigma*sigma;                       /* (3) */
     const double v4 = v3/2.0;                            /* (4) */
@@ -114,7 +126,8 @@ SD_INLINE double sd_value_body(const int sd_fast, const double S, const double K
     const double v7 = v2 + v6;                           /* (7) */
     const double v8 = sqrt(T);                           /* (8) */
     const double v9 = sigma*v8;                          /* (9) */
-    const double d1 = v7/v9;                             /* (10) */
+    SD_INVERSE(v9);
+    const double d1 = SD_OVER(v7, v9);                   /* (10) */
     const double d2 = d1 - v9;                           /* (13) */
     const double v14 = -d1;                              /* (14) */
     const double v15 = v14*0.7071067811865475;           /* (15) */
@@ -132,7 +145,7 @@ SD_INLINE double sd_value_body(const int sd_fast, const double S, const double K
     const double v27 = v22*v26;                          /* (27) */
     const double C = v18 - v27;                          /* (28) */
     *value_out = C;
-#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
     return sd_reach;
 #else
     return 0.0;
@@ -156,7 +169,7 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
                 &sd_out_0[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
             any |= !(reach[i] <= SD_REACH);
-        if (any) /* those points again, with libm */
+        if (any) /* those points again, without what is fast */
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (!(reach[i] <= SD_REACH))
                     (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
@@ -256,7 +269,8 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double S, const doubl
     double *d_T)
 {
     double sd_reach = 0.0;
-    const double v1 = S/K;                               /* (1) */
+    SD_INVERSE(K);
+    const double v1 = SD_OVER(S, K);                     /* (1) */
     const double v2 = log(v1);                           /* (2) */
     const double v3 = sigma*sigma;                       /* (3) */
     const double v4 = v3/2.0;                            /* (4) */
@@ -265,7 +279,8 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double S, const doubl
     const double v7 = v2 + v6;                           /* (7) */
     const double v8 = sqrt(T);                           /* (8) */
     const double v9 = sigma*v8;                          /* (9) */
-    const double d1 = v7/v9;                             /* (10) */
+    SD_INVERSE(v9);
+    const double d1 = SD_OVER(v7, v9);                   /* (10) */
     const double d2 = d1 - v9;                           /* (13) */
     const double v14 = -d1;                              /* (14) */
     const double v15 = v14*0.7071067811865475;           /* (15) */
@@ -302,8 +317,8 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double S, const doubl
     double d1_bar = -v14_bar;                            /* (14') from v14 = -d1 */
     d1_bar += d2_bar;                                    /* (13'a) from d2 = d1 - v9 */
     double v9_bar = -d2_bar;                             /* (13'b) from d2 = d1 - v9 */
-    const double v7_bar = d1_bar/v9;                     /* (10'a) from d1 = v7/v9 */
-    v9_bar += -d1_bar*(d1/v9);                           /* (10'b) from d1 = v7/v9 */
+    const double v7_bar = SD_OVER(d1_bar, v9);           /* (10'a) from d1 = v7/v9 */
+    v9_bar -= d1_bar*SD_OVER(d1, v9);                    /* (10'b) from d1 = v7/v9 */
     double sigma_bar = v9_bar*v8;                        /* (9'a) from v9 = sigma*v8 */
     const double v8_bar = v9_bar*sigma;                  /* (9'b) from v9 = sigma*v8 */
     T_bar += v8_bar*(0.5/v8);                            /* (8') from v8 = sqrt(T) */
@@ -315,15 +330,15 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double S, const doubl
     const double v4_bar = v5_bar;                        /* (5'b) from v5 = r + v4 */
     sigma_bar += v4_bar*sigma;                           /* (3') from v3 = sigma**2 */
     const double v1_bar = v2_bar/v1;                     /* (2') from v2 = log(v1) */
-    S_bar += v1_bar/K;                                   /* (1'a) from v1 = S/K */
-    K_bar += -v1_bar*(v1/K);                             /* (1'b) from v1 = S/K */
+    S_bar += SD_OVER(v1_bar, K);                         /* (1'a) from v1 = S/K */
+    K_bar -= v1_bar*SD_OVER(v1, K);                      /* (1'b) from v1 = S/K */
     *value_out = C;
     *d_S = S_bar;
     *d_K = K_bar;
     *d_r = r_bar;
     *d_sigma = sigma_bar;
     *d_T = T_bar;
-#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
     return sd_reach;
 #else
     return 0.0;
@@ -352,7 +367,7 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
                 &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i], &sd_out_4[i], &sd_out_5[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
             any |= !(reach[i] <= SD_REACH);
-        if (any) /* those points again, with libm */
+        if (any) /* those points again, without what is fast */
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (!(reach[i] <= SD_REACH))
                     (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],

@@ -224,7 +224,7 @@ def gradient(S, K, r, sigma, T):
     d1_bar += d2_bar                              # (13'a) from d2 = d1 - v9
     v9_bar = -d2_bar                              # (13'b) from d2 = d1 - v9
     v7_bar = d1_bar/v9                            # (10'a) from d1 = v7/v9
-    v9_bar += -d1_bar*(d1/v9)                     # (10'b) from d1 = v7/v9
+    v9_bar -= d1_bar*(d1/v9)                      # (10'b) from d1 = v7/v9
     sigma_bar = v9_bar*v8                         # (9'a) from v9 = sigma*v8
     v8_bar = v9_bar*sigma                         # (9'b) from v9 = sigma*v8
     T_bar += v8_bar*(0.5/v8)                      # (8') from v8 = sqrt(T)
@@ -238,5 +238,5 @@ def gradient(S, K, r, sigma, T):
     sigma_bar += v3_bar*(2*sigma)                 # (3') from v3 = sigma**2
     v1_bar = v2_bar/v1                            # (2') from v2 = log(v1)
     S_bar += v1_bar/K                             # (1'a) from v1 = S/K
-    K_bar += -v1_bar*(v1/K)                       # (1'b) from v1 = S/K
+    K_bar -= v1_bar*(v1/K)                        # (1'b) from v1 = S/K
     return C, Gradient(S_bar, K_bar, r_bar, sigma_bar, T_bar)

@@ -102,13 +102,13 @@ def gradient(mu, rho, x1, x2, x3, x4):
     v7_bar = v10_bar                              # (10'a) from v10 = v7 + v9
     v9_bar = v10_bar                              # (10'b) from v10 = v7 + v9
     v8_bar = v9_bar*(2*v8)                        # (9') from v9 = v8**2
-    mu_bar += -v8_bar                             # (8') from v8 = x3 - mu
+    mu_bar -= v8_bar                              # (8') from v8 = x3 - mu
     v4_bar = v7_bar                               # (7'a) from v7 = v4 + v6
     v6_bar = v7_bar                               # (7'b) from v7 = v4 + v6
     v5_bar = v6_bar*(2*v5)                        # (6') from v6 = v5**2
-    mu_bar += -v5_bar                             # (5') from v5 = x2 - mu
+    mu_bar -= v5_bar                              # (5') from v5 = x2 - mu
     v3_bar = v4_bar*(2*v3)                        # (4') from v4 = v3**2
-    mu_bar += -v3_bar                             # (3') from v3 = x1 - mu
+    mu_bar -= v3_bar                              # (3') from v3 = x1 - mu
     v1_bar = w_bar*w                              # (2') from w = exp(v1)
     rho_bar += v1_bar*-2                          # (1') from v1 = -2*rho
     return L, Gradient(mu_bar, rho_bar)

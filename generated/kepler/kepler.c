@@ -44,9 +44,9 @@ extern double hypot(double, double) __attribute__((simd("notinbranch"), const));
 
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
-/* Functions that are faster than those of libm over a limited range. `sd_fast` is a constant in every call: 1 in the
-   batch loop, where the compiler can use fused multiply-add. A point whose reach, a sum of the squares of what they are
-   given, is beyond SD_REACH is then done again with libm. */
+/* What is faster than libm and division over a limited range. `sd_fast` is a constant in every call: 1 in the batch
+   loop, where the compiler can use fused multiply-add. A point whose reach, a sum of squares of what that is given, is
+   beyond SD_REACH is then done again without. */
 #if defined(SYMDIFF_SIMD) && defined(__FMA__)
 #define SD_FAST 1
 #define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
@@ -164,7 +164,7 @@ SD_INLINE double sd_value_body(const int sd_fast, const double M, const double e
     const double v41 = atan2(v35, v40);                  /* (41) */
     const double nu = 2.0*v41;                           /* (42) */
     *value_out = nu;
-#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
     double sd_angles = E0*E0;
     sd_angles += E1*E1;
     sd_angles += E2*E2;
@@ -188,7 +188,7 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
             reach[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
             any |= !(reach[i] <= SD_REACH);
-        if (any) /* those points again, with libm */
+        if (any) /* those points again, without what is fast */
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (!(reach[i] <= SD_REACH))
                     (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
@@ -356,7 +356,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     const double v27_bar = -v28_bar;                     /* (28') from v28 = 1 - v27 */
     e_bar += v27_bar*v26;                                /* (27'a) from v27 = e*v26 */
     const double v26_bar = v27_bar*e;                    /* (27'b) from v27 = e*v26 */
-    E2_bar += -v26_bar*v22;                              /* (26') from v26 = cos(E2) */
+    E2_bar -= v26_bar*v22;                               /* (26') from v26 = cos(E2) */
     const double v24_bar = v25_bar;                      /* (25'a) from v25 = v24 - M */
     double M_bar = -v25_bar;                             /* (25'b) from v25 = v24 - M */
     E2_bar += v24_bar;                                   /* (24'a) from v24 = E2 - v23 */
@@ -371,9 +371,9 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     const double v18_bar = -v19_bar;                     /* (19') from v19 = 1 - v18 */
     e_bar += v18_bar*v17;                                /* (18'a) from v18 = e*v17 */
     const double v17_bar = v18_bar*e;                    /* (18'b) from v18 = e*v17 */
-    E1_bar += -v17_bar*v13;                              /* (17') from v17 = cos(E1) */
+    E1_bar -= v17_bar*v13;                               /* (17') from v17 = cos(E1) */
     const double v15_bar = v16_bar;                      /* (16'a) from v16 = v15 - M */
-    M_bar += -v16_bar;                                   /* (16'b) from v16 = v15 - M */
+    M_bar -= v16_bar;                                    /* (16'b) from v16 = v15 - M */
     E1_bar += v15_bar;                                   /* (15'a) from v15 = E1 - v14 */
     const double v14_bar = -v15_bar;                     /* (15'b) from v15 = E1 - v14 */
     e_bar += v14_bar*v13;                                /* (14'a) from v14 = e*v13 */
@@ -386,9 +386,9 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     const double v9_bar = -v10_bar;                      /* (10') from v10 = 1 - v9 */
     e_bar += v9_bar*v8;                                  /* (9'a) from v9 = e*v8 */
     const double v8_bar = v9_bar*e;                      /* (9'b) from v9 = e*v8 */
-    E0_bar += -v8_bar*v4;                                /* (8') from v8 = cos(E0) */
+    E0_bar -= v8_bar*v4;                                 /* (8') from v8 = cos(E0) */
     const double v6_bar = v7_bar;                        /* (7'a) from v7 = v6 - M */
-    M_bar += -v7_bar;                                    /* (7'b) from v7 = v6 - M */
+    M_bar -= v7_bar;                                     /* (7'b) from v7 = v6 - M */
     E0_bar += v6_bar;                                    /* (6'a) from v6 = E0 - v5 */
     const double v5_bar = -v6_bar;                       /* (6'b) from v6 = E0 - v5 */
     e_bar += v5_bar*v4;                                  /* (5'a) from v5 = e*v4 */
@@ -402,7 +402,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double M, const doubl
     *value_out = nu;
     *d_M = M_bar;
     *d_e = e_bar;
-#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
     double sd_angles = M*M;
     sd_angles += E0*E0;
     sd_angles += E1*E1;
@@ -430,7 +430,7 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
                 &sd_out_2[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
             any |= !(reach[i] <= SD_REACH);
-        if (any) /* those points again, with libm */
+        if (any) /* those points again, without what is fast */
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (!(reach[i] <= SD_REACH))
                     (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i],

@@ -153,7 +153,7 @@ def gradient(M, e):
     v27_bar = -v28_bar                            # (28') from v28 = 1 - v27
     e_bar += v27_bar*v26                          # (27'a) from v27 = e*v26
     v26_bar = v27_bar*e                           # (27'b) from v27 = e*v26
-    E2_bar += -v26_bar*v22                        # (26') from v26 = cos(E2)
+    E2_bar -= v26_bar*v22                         # (26') from v26 = cos(E2)
     v24_bar = v25_bar                             # (25'a) from v25 = v24 - M
     M_bar = -v25_bar                              # (25'b) from v25 = v24 - M
     E2_bar += v24_bar                             # (24'a) from v24 = E2 - v23
@@ -168,9 +168,9 @@ def gradient(M, e):
     v18_bar = -v19_bar                            # (19') from v19 = 1 - v18
     e_bar += v18_bar*v17                          # (18'a) from v18 = e*v17
     v17_bar = v18_bar*e                           # (18'b) from v18 = e*v17
-    E1_bar += -v17_bar*v13                        # (17') from v17 = cos(E1)
+    E1_bar -= v17_bar*v13                         # (17') from v17 = cos(E1)
     v15_bar = v16_bar                             # (16'a) from v16 = v15 - M
-    M_bar += -v16_bar                             # (16'b) from v16 = v15 - M
+    M_bar -= v16_bar                              # (16'b) from v16 = v15 - M
     E1_bar += v15_bar                             # (15'a) from v15 = E1 - v14
     v14_bar = -v15_bar                            # (15'b) from v15 = E1 - v14
     e_bar += v14_bar*v13                          # (14'a) from v14 = e*v13
@@ -183,9 +183,9 @@ def gradient(M, e):
     v9_bar = -v10_bar                             # (10') from v10 = 1 - v9
     e_bar += v9_bar*v8                            # (9'a) from v9 = e*v8
     v8_bar = v9_bar*e                             # (9'b) from v9 = e*v8
-    E0_bar += -v8_bar*v4                          # (8') from v8 = cos(E0)
+    E0_bar -= v8_bar*v4                           # (8') from v8 = cos(E0)
     v6_bar = v7_bar                               # (7'a) from v7 = v6 - M
-    M_bar += -v7_bar                              # (7'b) from v7 = v6 - M
+    M_bar -= v7_bar                               # (7'b) from v7 = v6 - M
     E0_bar += v6_bar                              # (6'a) from v6 = E0 - v5
     v5_bar = -v6_bar                              # (6'b) from v6 = E0 - v5
     e_bar += v5_bar*v4                            # (5'a) from v5 = e*v4

@@ -52,11 +52,34 @@ enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 #pragma GCC optimize("fp-contract=fast")
 #endif
 
+/* What is faster than libm and division over a limited range. `sd_fast` is a constant in every call: 1 in the batch
+   loop, where the compiler can use fused multiply-add. A point whose reach, a sum of squares of what that is given, is
+   beyond SD_REACH is then done again without. */
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#define SD_FAST 1
+#define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
+#else
+#define SD_FAST 0
+#define SD_REACH 0.0
+#endif
+/* x/y for several x: one division and products with its result, at most 1.5 ulp off. Where y or its inverse is beyond
+   2^449, the square here is beyond SD_REACH. */
+#define SD_INVERSE(y) const double sd_inverse_##y = sd_inverse(sd_fast, y, &sd_reach)
+#define SD_OVER(x, y) (sd_fast ? (x) * sd_inverse_##y : (x) / (y))
+SD_INLINE double sd_inverse(const int sd_fast, double y, double *reach)
+{
+    const double inverse = sd_fast ? 1.0 / y : 0.0;
+    if (sd_fast)
+        *reach += 1e-264 * (y + inverse) * (y + inverse);
+    return inverse;
+}
+
 /* ---- value ---- */
 
-SD_INLINE void sd_value_body(const double x1, const double y1_, const double z1, const double x2, const double y2,
-    const double z2, const double eps, const double sigma, double *value_out)
+SD_INLINE double sd_value_body(const int sd_fast, const double x1, const double y1_, const double z1,
+    const double x2, const double y2, const double z2, const double eps, const double sigma, double *value_out)
 {
+    double sd_reach = 0.0;
     const double v1 = x2 - x1;                           /* (1) */
     const double v2 = v1*v1;                             /* (2) */
     const double v3 = y2 - y1_;                          /* (3) */
@@ -66,13 +89,19 @@ SD_INLINE void sd_value_body(const double x1, const double y1_, const double z1,
     const double v7 = v6*v6;                             /* (7) */
     const double r2 = v5 + v7;                           /* (8) */
     const double v9 = sigma*sigma;                       /* (9) */
-    const double v10 = v9/r2;                            /* (10) */
+    SD_INVERSE(r2);
+    const double v10 = SD_OVER(v9, r2);                  /* (10) */
     const double s6 = v10*v10*v10;                       /* (11) */
     const double v12 = 4.0*eps;                          /* (12) */
     const double v13 = s6*s6;                            /* (13) */
     const double v14 = v13 - s6;                         /* (14) */
     const double V = v12*v14;                            /* (15) */
     *value_out = V;
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
+    return sd_reach;
+#else
+    return 0.0;
+#endif
 }
 
 SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_t *in_step, double *const *out)
@@ -87,16 +116,25 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
         const double *restrict sd_in_6 = in[6] + b * in_step[6];
         const double *restrict sd_in_7 = in[7] + b * in_step[7];
         double *restrict sd_out_0 = out[0] + b * SD_BLOCK;
+        double reach[SD_BLOCK];
+        int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            sd_value_body(sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i], sd_in_5[i],
-                sd_in_6[i], sd_in_7[i], &sd_out_0[i]);
+            reach[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+                sd_in_5[i], sd_in_6[i], sd_in_7[i], &sd_out_0[i]);
+        for (int i = 0; i < SD_BLOCK; ++i)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, without what is fast */
+            for (int i = 0; i < SD_BLOCK; ++i)
+                if (!(reach[i] <= SD_REACH))
+                    (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+                        sd_in_5[i], sd_in_6[i], sd_in_7[i], &sd_out_0[i]);
     }
 }
 
 int lennard_jones_value_packed(const double *in, double *out)
 {
-    sd_value_body(in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], &out[0]);
+    (void)sd_value_body(0, in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], &out[0]);
     return 0;
 }
 
@@ -180,7 +218,7 @@ int lennard_jones_value_arrays(size_t n, const double *const *in, const ptrdiff_
 int lennard_jones_value(double x1, double y1_, double z1, double x2, double y2, double z2, double eps, double sigma,
     double *value_out)
 {
-    sd_value_body(x1, y1_, z1, x2, y2, z2, eps, sigma, value_out);
+    (void)sd_value_body(0, x1, y1_, z1, x2, y2, z2, eps, sigma, value_out);
     return 0;
 }
 
@@ -200,10 +238,11 @@ int lennard_jones_value_batch(size_t n, const double *x1, ptrdiff_t x1_stride,
 
 /* ---- gradient ---- */
 
-SD_INLINE void sd_gradient_body(const double x1, const double y1_, const double z1, const double x2, const double y2,
-    const double z2, const double eps, const double sigma, double *value_out, double *d_x1, double *d_y1,
-    double *d_z1, double *d_x2, double *d_y2, double *d_z2)
+SD_INLINE double sd_gradient_body(const int sd_fast, const double x1, const double y1_, const double z1,
+    const double x2, const double y2, const double z2, const double eps, const double sigma, double *value_out,
+    double *d_x1, double *d_y1, double *d_z1, double *d_x2, double *d_y2, double *d_z2)
 {
+    double sd_reach = 0.0;
     const double v1 = x2 - x1;                           /* (1) */
     const double v2 = v1*v1;                             /* (2) */
     const double v3 = y2 - y1_;                          /* (3) */
@@ -213,7 +252,8 @@ SD_INLINE void sd_gradient_body(const double x1, const double y1_, const double 
     const double v7 = v6*v6;                             /* (7) */
     const double r2 = v5 + v7;                           /* (8) */
     const double v9 = sigma*sigma;                       /* (9) */
-    const double v10 = v9/r2;                            /* (10) */
+    SD_INVERSE(r2);
+    const double v10 = SD_OVER(v9, r2);                  /* (10) */
     const double s6 = v10*v10*v10;                       /* (11) */
     const double v12 = 4.0*eps;                          /* (12) */
     const double v13 = s6*s6;                            /* (13) */
@@ -224,7 +264,7 @@ SD_INLINE void sd_gradient_body(const double x1, const double y1_, const double 
     double s6_bar = -v14_bar;                            /* (14'b) from v14 = v13 - s6 */
     s6_bar += v13_bar*(2.0*s6);                          /* (13') from v13 = s6**2 */
     const double v10_bar = s6_bar*(3.0*(v10*v10));       /* (11') from s6 = v10**3 */
-    const double r2_bar = -v10_bar*(v10/r2);             /* (10') from v10 = v9/r2 */
+    const double r2_bar = -v10_bar*SD_OVER(v10, r2);     /* (10') from v10 = v9/r2 */
     const double v5_bar = r2_bar;                        /* (8'a) from r2 = v5 + v7 */
     const double v7_bar = r2_bar;                        /* (8'b) from r2 = v5 + v7 */
     const double v6_bar = v7_bar*(2.0*v6);               /* (7') from v7 = v6**2 */
@@ -245,6 +285,11 @@ SD_INLINE void sd_gradient_body(const double x1, const double y1_, const double 
     *d_x2 = x2_bar;
     *d_y2 = y2_bar;
     *d_z2 = z2_bar;
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
+    return sd_reach;
+#else
+    return 0.0;
+#endif
 }
 
 SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const size_t *in_step, double *const *out)
@@ -265,17 +310,27 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
         double *restrict sd_out_4 = out[4] + b * SD_BLOCK;
         double *restrict sd_out_5 = out[5] + b * SD_BLOCK;
         double *restrict sd_out_6 = out[6] + b * SD_BLOCK;
+        double reach[SD_BLOCK];
+        int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            sd_gradient_body(sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i], sd_in_5[i],
-                sd_in_6[i], sd_in_7[i], &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i], &sd_out_4[i],
-                &sd_out_5[i], &sd_out_6[i]);
+            reach[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+                sd_in_5[i], sd_in_6[i], sd_in_7[i], &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i],
+                &sd_out_4[i], &sd_out_5[i], &sd_out_6[i]);
+        for (int i = 0; i < SD_BLOCK; ++i)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, without what is fast */
+            for (int i = 0; i < SD_BLOCK; ++i)
+                if (!(reach[i] <= SD_REACH))
+                    (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+                        sd_in_5[i], sd_in_6[i], sd_in_7[i], &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i],
+                        &sd_out_4[i], &sd_out_5[i], &sd_out_6[i]);
     }
 }
 
 int lennard_jones_gradient_packed(const double *in, double *out)
 {
-    sd_gradient_body(in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], &out[0], &out[1],
+    (void)sd_gradient_body(0, in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], &out[0], &out[1],
         &out[2], &out[3], &out[4], &out[5], &out[6]);
     return 0;
 }
@@ -361,8 +416,8 @@ int lennard_jones_gradient(double x1, double y1_, double z1, double x2, double y
     double sigma, double *value_out, double *d_x1, double *d_y1, double *d_z1, double *d_x2, double *d_y2,
     double *d_z2)
 {
-    sd_gradient_body(x1, y1_, z1, x2, y2, z2, eps, sigma, value_out, d_x1, d_y1, d_z1, d_x2, d_y2,
-        d_z2);
+    (void)sd_gradient_body(0, x1, y1_, z1, x2, y2, z2, eps, sigma, value_out, d_x1, d_y1, d_z1, d_x2,
+        d_y2, d_z2);
     return 0;
 }
 

@@ -51,9 +51,9 @@ static inline double sd_maximum(double a, double b)
     return ((a >= b) | (a != a)) ? a : b;
 }
 
-/* Functions that are faster than those of libm over a limited range. `sd_fast` is a constant in every call: 1 in the
-   batch loop, where the compiler can use fused multiply-add. A point whose reach, a sum of the squares of what they are
-   given, is beyond SD_REACH is then done again with libm. */
+/* What is faster than libm and division over a limited range. `sd_fast` is a constant in every call: 1 in the batch
+   loop, where the compiler can use fused multiply-add. A point whose reach, a sum of squares of what that is given, is
+   beyond SD_REACH is then done again without. */
 #if defined(SYMDIFF_SIMD) && defined(__FMA__)
 #define SD_FAST 1
 #define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
@@ -196,7 +196,7 @@ SD_INLINE double sd_value_body(const int sd_fast, const double x, const double y
     const double v87 = log(v86);                         /* (87) */
     const double L = m + v87;                            /* (88) */
     *value_out = L;
-#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
     return sd_reach;
 #else
     return 0.0;
@@ -216,7 +216,7 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
             reach[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
             any |= !(reach[i] <= SD_REACH);
-        if (any) /* those points again, with libm */
+        if (any) /* those points again, without what is fast */
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (!(reach[i] <= SD_REACH))
                     (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], &sd_out_0[i]);
@@ -407,40 +407,40 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double x, const doubl
     const double v85_bar = v86_bar;                      /* (86'b) from v86 = v83 + v85 */
     const double v84_bar = v85_bar*v85;                  /* (85') from v85 = exp(v84) */
     double q8_bar = v84_bar;                             /* (84'a) from v84 = q8 - m */
-    m_bar += -v84_bar;                                   /* (84'b) from v84 = q8 - m */
+    m_bar -= v84_bar;                                    /* (84'b) from v84 = q8 - m */
     const double v80_bar = v83_bar;                      /* (83'a) from v83 = v80 + v82 */
     const double v82_bar = v83_bar;                      /* (83'b) from v83 = v80 + v82 */
     const double v81_bar = v82_bar*v82;                  /* (82') from v82 = exp(v81) */
     double q7_bar = v81_bar;                             /* (81'a) from v81 = q7 - m */
-    m_bar += -v81_bar;                                   /* (81'b) from v81 = q7 - m */
+    m_bar -= v81_bar;                                    /* (81'b) from v81 = q7 - m */
     const double v77_bar = v80_bar;                      /* (80'a) from v80 = v77 + v79 */
     const double v79_bar = v80_bar;                      /* (80'b) from v80 = v77 + v79 */
     const double v78_bar = v79_bar*v79;                  /* (79') from v79 = exp(v78) */
     double q6_bar = v78_bar;                             /* (78'a) from v78 = q6 - m */
-    m_bar += -v78_bar;                                   /* (78'b) from v78 = q6 - m */
+    m_bar -= v78_bar;                                    /* (78'b) from v78 = q6 - m */
     const double v74_bar = v77_bar;                      /* (77'a) from v77 = v74 + v76 */
     const double v76_bar = v77_bar;                      /* (77'b) from v77 = v74 + v76 */
     const double v75_bar = v76_bar*v76;                  /* (76') from v76 = exp(v75) */
     double q5_bar = v75_bar;                             /* (75'a) from v75 = q5 - m */
-    m_bar += -v75_bar;                                   /* (75'b) from v75 = q5 - m */
+    m_bar -= v75_bar;                                    /* (75'b) from v75 = q5 - m */
     const double v71_bar = v74_bar;                      /* (74'a) from v74 = v71 + v73 */
     const double v73_bar = v74_bar;                      /* (74'b) from v74 = v71 + v73 */
     const double v72_bar = v73_bar*v73;                  /* (73') from v73 = exp(v72) */
     double q4_bar = v72_bar;                             /* (72'a) from v72 = q4 - m */
-    m_bar += -v72_bar;                                   /* (72'b) from v72 = q4 - m */
+    m_bar -= v72_bar;                                    /* (72'b) from v72 = q4 - m */
     const double v68_bar = v71_bar;                      /* (71'a) from v71 = v68 + v70 */
     const double v70_bar = v71_bar;                      /* (71'b) from v71 = v68 + v70 */
     const double v69_bar = v70_bar*v70;                  /* (70') from v70 = exp(v69) */
     double q3_bar = v69_bar;                             /* (69'a) from v69 = q3 - m */
-    m_bar += -v69_bar;                                   /* (69'b) from v69 = q3 - m */
+    m_bar -= v69_bar;                                    /* (69'b) from v69 = q3 - m */
     const double v65_bar = v68_bar;                      /* (68'a) from v68 = v65 + v67 */
     const double v67_bar = v68_bar;                      /* (68'b) from v68 = v65 + v67 */
     const double v66_bar = v67_bar*v67;                  /* (67') from v67 = exp(v66) */
     double q2_bar = v66_bar;                             /* (66'a) from v66 = q2 - m */
-    m_bar += -v66_bar;                                   /* (66'b) from v66 = q2 - m */
+    m_bar -= v66_bar;                                    /* (66'b) from v66 = q2 - m */
     const double v64_bar = v65_bar*v65;                  /* (65') from v65 = exp(v64) */
     double q1_bar = v64_bar;                             /* (64'a) from v64 = q1 - m */
-    m_bar += -v64_bar;                                   /* (64'b) from v64 = q1 - m */
+    m_bar -= v64_bar;                                    /* (64'b) from v64 = q1 - m */
     const double v59_bar = m_bar*(v59 > v62 ? 1.0 : (v59 == v62 ? 0.5 : 0.0)); /* (63'a) from m = max(v59, v62) */
     const double v62_bar = m_bar*(v62 > v59 ? 1.0 : (v62 == v59 ? 0.5 : 0.0)); /* (63'b) from m = max(v59, v62) */
     const double v60_bar = v62_bar*(v60 > v61 ? 1.0 : (v60 == v61 ? 0.5 : 0.0)); /* (62'a) from v62 = max(v60, v61) */
@@ -515,7 +515,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double x, const doubl
     *value_out = L;
     *d_x = x_bar;
     *d_y = y_bar;
-#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast functions */
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
     return sd_reach;
 #else
     return 0.0;
@@ -538,7 +538,7 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
                 &sd_out_2[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
             any |= !(reach[i] <= SD_REACH);
-        if (any) /* those points again, with libm */
+        if (any) /* those points again, without what is fast */
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (!(reach[i] <= SD_REACH))
                     (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], &sd_out_0[i], &sd_out_1[i],

@@ -241,40 +241,40 @@ def gradient(x, y):
     v85_bar = v86_bar                             # (86'b) from v86 = v83 + v85
     v84_bar = v85_bar*v85                         # (85') from v85 = exp(v84)
     q8_bar = +v84_bar                             # (84'a) from v84 = q8 - m
-    m_bar += -v84_bar                             # (84'b) from v84 = q8 - m
+    m_bar -= v84_bar                              # (84'b) from v84 = q8 - m
     v80_bar = v83_bar                             # (83'a) from v83 = v80 + v82
     v82_bar = v83_bar                             # (83'b) from v83 = v80 + v82
     v81_bar = v82_bar*v82                         # (82') from v82 = exp(v81)
     q7_bar = +v81_bar                             # (81'a) from v81 = q7 - m
-    m_bar += -v81_bar                             # (81'b) from v81 = q7 - m
+    m_bar -= v81_bar                              # (81'b) from v81 = q7 - m
     v77_bar = v80_bar                             # (80'a) from v80 = v77 + v79
     v79_bar = v80_bar                             # (80'b) from v80 = v77 + v79
     v78_bar = v79_bar*v79                         # (79') from v79 = exp(v78)
     q6_bar = +v78_bar                             # (78'a) from v78 = q6 - m
-    m_bar += -v78_bar                             # (78'b) from v78 = q6 - m
+    m_bar -= v78_bar                              # (78'b) from v78 = q6 - m
     v74_bar = v77_bar                             # (77'a) from v77 = v74 + v76
     v76_bar = v77_bar                             # (77'b) from v77 = v74 + v76
     v75_bar = v76_bar*v76                         # (76') from v76 = exp(v75)
     q5_bar = +v75_bar                             # (75'a) from v75 = q5 - m
-    m_bar += -v75_bar                             # (75'b) from v75 = q5 - m
+    m_bar -= v75_bar                              # (75'b) from v75 = q5 - m
     v71_bar = v74_bar                             # (74'a) from v74 = v71 + v73
     v73_bar = v74_bar                             # (74'b) from v74 = v71 + v73
     v72_bar = v73_bar*v73                         # (73') from v73 = exp(v72)
     q4_bar = +v72_bar                             # (72'a) from v72 = q4 - m
-    m_bar += -v72_bar                             # (72'b) from v72 = q4 - m
+    m_bar -= v72_bar                              # (72'b) from v72 = q4 - m
     v68_bar = v71_bar                             # (71'a) from v71 = v68 + v70
     v70_bar = v71_bar                             # (71'b) from v71 = v68 + v70
     v69_bar = v70_bar*v70                         # (70') from v70 = exp(v69)
     q3_bar = +v69_bar                             # (69'a) from v69 = q3 - m
-    m_bar += -v69_bar                             # (69'b) from v69 = q3 - m
+    m_bar -= v69_bar                              # (69'b) from v69 = q3 - m
     v65_bar = v68_bar                             # (68'a) from v68 = v65 + v67
     v67_bar = v68_bar                             # (68'b) from v68 = v65 + v67
     v66_bar = v67_bar*v67                         # (67') from v67 = exp(v66)
     q2_bar = +v66_bar                             # (66'a) from v66 = q2 - m
-    m_bar += -v66_bar                             # (66'b) from v66 = q2 - m
+    m_bar -= v66_bar                              # (66'b) from v66 = q2 - m
     v64_bar = v65_bar*v65                         # (65') from v65 = exp(v64)
     q1_bar = +v64_bar                             # (64'a) from v64 = q1 - m
-    m_bar += -v64_bar                             # (64'b) from v64 = q1 - m
+    m_bar -= v64_bar                              # (64'b) from v64 = q1 - m
     v59_bar = m_bar*np.where(v59 > v62, 1.0, np.where(v59 == v62, 0.5, 0.0))  # (63'a) from m = max(v59, v62)
     v62_bar = m_bar*np.where(v62 > v59, 1.0, np.where(v62 == v59, 0.5, 0.0))  # (63'b) from m = max(v59, v62)
     v60_bar = v62_bar*np.where(v60 > v61, 1.0, np.where(v60 == v61, 0.5, 0.0))  # (62'a) from v62 = max(v60, v61)

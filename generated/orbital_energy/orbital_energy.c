@@ -50,11 +50,34 @@ enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 #pragma GCC optimize("fp-contract=fast")
 #endif
 
+/* What is faster than libm and division over a limited range. `sd_fast` is a constant in every call: 1 in the batch
+   loop, where the compiler can use fused multiply-add. A point whose reach, a sum of squares of what that is given, is
+   beyond SD_REACH is then done again without. */
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#define SD_FAST 1
+#define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
+#else
+#define SD_FAST 0
+#define SD_REACH 0.0
+#endif
+/* x/y for several x: one division and products with its result, at most 1.5 ulp off. Where y or its inverse is beyond
+   2^449, the square here is beyond SD_REACH. */
+#define SD_INVERSE(y) const double sd_inverse_##y = sd_inverse(sd_fast, y, &sd_reach)
+#define SD_OVER(x, y) (sd_fast ? (x) * sd_inverse_##y : (x) / (y))
+SD_INLINE double sd_inverse(const int sd_fast, double y, double *reach)
+{
+    const double inverse = sd_fast ? 1.0 / y : 0.0;
+    if (sd_fast)
+        *reach += 1e-264 * (y + inverse) * (y + inverse);
+    return inverse;
+}
+
 /* ---- value ---- */
 
-SD_INLINE void sd_value_body(const double x, const double y, const double z, const double vx, const double vy,
-    const double vz, const double mu, double *value_out)
+SD_INLINE double sd_value_body(const int sd_fast, const double x, const double y, const double z, const double vx,
+    const double vy, const double vz, const double mu, double *value_out)
 {
+    double sd_reach = 0.0;
     const double v1 = x*x;                               /* (1) */
     const double v2 = y*y;                               /* (2) */
     const double v3 = v1 + v2;                           /* (3) */
@@ -67,9 +90,15 @@ SD_INLINE void sd_value_body(const double x, const double y, const double z, con
     const double v10 = vz*vz;                            /* (10) */
     const double v11 = v9 + v10;                         /* (11) */
     const double v12 = v11/2.0;                          /* (12) */
-    const double v13 = mu/r;                             /* (13) */
+    SD_INVERSE(r);
+    const double v13 = SD_OVER(mu, r);                   /* (13) */
     const double E = v12 - v13;                          /* (14) */
     *value_out = E;
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
+    return sd_reach;
+#else
+    return 0.0;
+#endif
 }
 
 SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_t *in_step, double *const *out)
@@ -83,16 +112,25 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
         const double *restrict sd_in_5 = in[5] + b * in_step[5];
         const double *restrict sd_in_6 = in[6] + b * in_step[6];
         double *restrict sd_out_0 = out[0] + b * SD_BLOCK;
+        double reach[SD_BLOCK];
+        int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            sd_value_body(sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i], sd_in_5[i],
-                sd_in_6[i], &sd_out_0[i]);
+            reach[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+                sd_in_5[i], sd_in_6[i], &sd_out_0[i]);
+        for (int i = 0; i < SD_BLOCK; ++i)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, without what is fast */
+            for (int i = 0; i < SD_BLOCK; ++i)
+                if (!(reach[i] <= SD_REACH))
+                    (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+                        sd_in_5[i], sd_in_6[i], &sd_out_0[i]);
     }
 }
 
 int orbital_energy_value_packed(const double *in, double *out)
 {
-    sd_value_body(in[0], in[1], in[2], in[3], in[4], in[5], in[6], &out[0]);
+    (void)sd_value_body(0, in[0], in[1], in[2], in[3], in[4], in[5], in[6], &out[0]);
     return 0;
 }
 
@@ -160,7 +198,7 @@ int orbital_energy_value_arrays(size_t n, const double *const *in, const ptrdiff
 
 int orbital_energy_value(double x, double y, double z, double vx, double vy, double vz, double mu, double *value_out)
 {
-    sd_value_body(x, y, z, vx, vy, vz, mu, value_out);
+    (void)sd_value_body(0, x, y, z, vx, vy, vz, mu, value_out);
     return 0;
 }
 
@@ -178,10 +216,11 @@ int orbital_energy_value_batch(size_t n, const double *x, ptrdiff_t x_stride, co
 
 /* ---- gradient ---- */
 
-SD_INLINE void sd_gradient_body(const double x, const double y, const double z, const double vx, const double vy,
-    const double vz, const double mu, double *value_out, double *d_x, double *d_y, double *d_z, double *d_vx,
-    double *d_vy, double *d_vz)
+SD_INLINE double sd_gradient_body(const int sd_fast, const double x, const double y, const double z, const double vx,
+    const double vy, const double vz, const double mu, double *value_out, double *d_x, double *d_y, double *d_z,
+    double *d_vx, double *d_vy, double *d_vz)
 {
+    double sd_reach = 0.0;
     const double v1 = x*x;                               /* (1) */
     const double v2 = y*y;                               /* (2) */
     const double v3 = v1 + v2;                           /* (3) */
@@ -194,13 +233,14 @@ SD_INLINE void sd_gradient_body(const double x, const double y, const double z, 
     const double v10 = vz*vz;                            /* (10) */
     const double v11 = v9 + v10;                         /* (11) */
     const double v12 = v11/2.0;                          /* (12) */
-    const double v13 = mu/r;                             /* (13) */
+    SD_INVERSE(r);
+    const double v13 = SD_OVER(mu, r);                   /* (13) */
     const double E = v12 - v13;                          /* (14) */
-    const double r_bar = v13/r;                          /* (13') from v13 = mu/r */
+    const double r_bar = SD_OVER(v13, r);                /* (13') from v13 = mu/r */
     const double vz_bar = 0.5*(2.0*vz);                  /* (10') from v10 = vz**2 */
     const double vy_bar = 0.5*(2.0*vy);                  /* (8') from v8 = vy**2 */
     const double vx_bar = 0.5*(2.0*vx);                  /* (7') from v7 = vx**2 */
-    const double v5_bar = r_bar*(0.5/r);                 /* (6') from r = sqrt(v5) */
+    const double v5_bar = r_bar*SD_OVER(0.5, r);         /* (6') from r = sqrt(v5) */
     const double v3_bar = v5_bar;                        /* (5'a) from v5 = v3 + v4 */
     const double v4_bar = v5_bar;                        /* (5'b) from v5 = v3 + v4 */
     const double z_bar = v4_bar*(2.0*z);                 /* (4') from v4 = z**2 */
@@ -215,6 +255,11 @@ SD_INLINE void sd_gradient_body(const double x, const double y, const double z, 
     *d_vx = vx_bar;
     *d_vy = vy_bar;
     *d_vz = vz_bar;
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
+    return sd_reach;
+#else
+    return 0.0;
+#endif
 }
 
 SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const size_t *in_step, double *const *out)
@@ -234,17 +279,27 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
         double *restrict sd_out_4 = out[4] + b * SD_BLOCK;
         double *restrict sd_out_5 = out[5] + b * SD_BLOCK;
         double *restrict sd_out_6 = out[6] + b * SD_BLOCK;
+        double reach[SD_BLOCK];
+        int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            sd_gradient_body(sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i], sd_in_5[i],
-                sd_in_6[i], &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i], &sd_out_4[i], &sd_out_5[i],
-                &sd_out_6[i]);
+            reach[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+                sd_in_5[i], sd_in_6[i], &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i], &sd_out_4[i],
+                &sd_out_5[i], &sd_out_6[i]);
+        for (int i = 0; i < SD_BLOCK; ++i)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, without what is fast */
+            for (int i = 0; i < SD_BLOCK; ++i)
+                if (!(reach[i] <= SD_REACH))
+                    (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+                        sd_in_5[i], sd_in_6[i], &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i], &sd_out_4[i],
+                        &sd_out_5[i], &sd_out_6[i]);
     }
 }
 
 int orbital_energy_gradient_packed(const double *in, double *out)
 {
-    sd_gradient_body(in[0], in[1], in[2], in[3], in[4], in[5], in[6], &out[0], &out[1], &out[2],
+    (void)sd_gradient_body(0, in[0], in[1], in[2], in[3], in[4], in[5], in[6], &out[0], &out[1], &out[2],
         &out[3], &out[4], &out[5], &out[6]);
     return 0;
 }
@@ -329,7 +384,7 @@ int orbital_energy_gradient_arrays(size_t n, const double *const *in, const ptrd
 int orbital_energy_gradient(double x, double y, double z, double vx, double vy, double vz, double mu,
     double *value_out, double *d_x, double *d_y, double *d_z, double *d_vx, double *d_vy, double *d_vz)
 {
-    sd_gradient_body(x, y, z, vx, vy, vz, mu, value_out, d_x, d_y, d_z, d_vx, d_vy, d_vz);
+    (void)sd_gradient_body(0, x, y, z, vx, vy, vz, mu, value_out, d_x, d_y, d_z, d_vx, d_vy, d_vz);
     return 0;
 }
 

@@ -262,7 +262,7 @@ SD_INLINE void sd_gradient_body(const double x, const double mu, const double si
     v4_bar += sd_digamma(v4);                            /* (5') from v5 = lgamma(v4) */
     nu_bar += v4_bar*0.5;                                /* (3') from v3 = nu + 1 */
     const double v1_bar = z_bar/sigma;                   /* (2'a) from z = v1/sigma */
-    sigma_bar += -z_bar*(z/sigma);                       /* (2'b) from z = v1/sigma */
+    sigma_bar -= z_bar*(z/sigma);                        /* (2'b) from z = v1/sigma */
     const double mu_bar = -v1_bar;                       /* (1') from v1 = x - mu */
     *value_out = L;
     *d_mu = mu_bar;

@@ -294,6 +294,6 @@ def gradient(x, mu, sigma, nu):
     v3_bar = v4_bar*0.5                           # (4') from v4 = v3/2
     nu_bar += v3_bar                              # (3') from v3 = nu + 1
     v1_bar = z_bar/sigma                          # (2'a) from z = v1/sigma
-    sigma_bar += -z_bar*(z/sigma)                 # (2'b) from z = v1/sigma
+    sigma_bar -= z_bar*(z/sigma)                  # (2'b) from z = v1/sigma
     mu_bar = -v1_bar                              # (1') from v1 = x - mu
     return L, Gradient(mu_bar, sigma_bar, nu_bar)

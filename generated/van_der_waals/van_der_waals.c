@@ -46,18 +46,48 @@ enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 #pragma GCC optimize("fp-contract=fast")
 #endif
 
+/* What is faster than libm and division over a limited range. `sd_fast` is a constant in every call: 1 in the batch
+   loop, where the compiler can use fused multiply-add. A point whose reach, a sum of squares of what that is given, is
+   beyond SD_REACH is then done again without. */
+#if defined(SYMDIFF_SIMD) && defined(__FMA__)
+#define SD_FAST 1
+#define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
+#else
+#define SD_FAST 0
+#define SD_REACH 0.0
+#endif
+/* x/y for several x: one division and products with its result, at most 1.5 ulp off. Where y or its inverse is beyond
+   2^449, the square here is beyond SD_REACH. */
+#define SD_INVERSE(y) const double sd_inverse_##y = sd_inverse(sd_fast, y, &sd_reach)
+#define SD_OVER(x, y) (sd_fast ? (x) * sd_inverse_##y : (x) / (y))
+SD_INLINE double sd_inverse(const int sd_fast, double y, double *reach)
+{
+    const double inverse = sd_fast ? 1.0 / y : 0.0;
+    if (sd_fast)
+        *reach += 1e-264 * (y + inverse) * (y + inverse);
+    return inverse;
+}
+
 /* ---- value ---- */
 
-SD_INLINE void sd_value_body(const double T, const double v, const double a, const double b, const double R,
-    double *value_out)
+SD_INLINE double sd_value_body(const int sd_fast, const double T, const double v, const double a, const double b,
+    const double R, double *value_out)
 {
+    double sd_reach = 0.0;
     const double v1 = R*T;                               /* (1) */
     const double v2 = v - b;                             /* (2) */
-    const double v3 = v1/v2;                             /* (3) */
+    SD_INVERSE(v2);
+    const double v3 = SD_OVER(v1, v2);                   /* (3) */
     const double v4 = v*v;                               /* (4) */
-    const double v5 = a/v4;                              /* (5) */
+    SD_INVERSE(v4);
+    const double v5 = SD_OVER(a, v4);                    /* (5) */
     const double p = v3 - v5;                            /* (6) */
     *value_out = p;
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
+    return sd_reach;
+#else
+    return 0.0;
+#endif
 }
 
 SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_t *in_step, double *const *out)
@@ -69,15 +99,25 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
         const double *restrict sd_in_3 = in[3] + b * in_step[3];
         const double *restrict sd_in_4 = in[4] + b * in_step[4];
         double *restrict sd_out_0 = out[0] + b * SD_BLOCK;
+        double reach[SD_BLOCK];
+        int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            sd_value_body(sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i], &sd_out_0[i]);
+            reach[i] = sd_value_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+                &sd_out_0[i]);
+        for (int i = 0; i < SD_BLOCK; ++i)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, without what is fast */
+            for (int i = 0; i < SD_BLOCK; ++i)
+                if (!(reach[i] <= SD_REACH))
+                    (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+                        &sd_out_0[i]);
     }
 }
 
 int van_der_waals_value_packed(const double *in, double *out)
 {
-    sd_value_body(in[0], in[1], in[2], in[3], in[4], &out[0]);
+    (void)sd_value_body(0, in[0], in[1], in[2], in[3], in[4], &out[0]);
     return 0;
 }
 
@@ -145,7 +185,7 @@ int van_der_waals_value_arrays(size_t n, const double *const *in, const ptrdiff_
 
 int van_der_waals_value(double T, double v, double a, double b, double R, double *value_out)
 {
-    sd_value_body(T, v, a, b, R, value_out);
+    (void)sd_value_body(0, T, v, a, b, R, value_out);
     return 0;
 }
 
@@ -162,20 +202,23 @@ int van_der_waals_value_batch(size_t n, const double *T, ptrdiff_t T_stride, con
 
 /* ---- gradient ---- */
 
-SD_INLINE void sd_gradient_body(const double T, const double v, const double a, const double b, const double R,
-    double *value_out, double *d_T, double *d_v, double *d_a, double *d_b)
+SD_INLINE double sd_gradient_body(const int sd_fast, const double T, const double v, const double a, const double b,
+    const double R, double *value_out, double *d_T, double *d_v, double *d_a, double *d_b)
 {
+    double sd_reach = 0.0;
     const double v1 = R*T;                               /* (1) */
     const double v2 = v - b;                             /* (2) */
-    const double v3 = v1/v2;                             /* (3) */
+    SD_INVERSE(v2);
+    const double v3 = SD_OVER(v1, v2);                   /* (3) */
     const double v4 = v*v;                               /* (4) */
-    const double v5 = a/v4;                              /* (5) */
+    SD_INVERSE(v4);
+    const double v5 = SD_OVER(a, v4);                    /* (5) */
     const double p = v3 - v5;                            /* (6) */
-    const double a_bar = -1.0/v4;                        /* (5'a) from v5 = a/v4 */
-    const double v4_bar = v5/v4;                         /* (5'b) from v5 = a/v4 */
+    const double a_bar = SD_OVER(-1.0, v4);              /* (5'a) from v5 = a/v4 */
+    const double v4_bar = SD_OVER(v5, v4);               /* (5'b) from v5 = a/v4 */
     double v_bar = v4_bar*(2.0*v);                       /* (4') from v4 = v**2 */
-    const double v1_bar = 1.0/v2;                        /* (3'a) from v3 = v1/v2 */
-    const double v2_bar = -v3/v2;                        /* (3'b) from v3 = v1/v2 */
+    const double v1_bar = SD_OVER(1.0, v2);              /* (3'a) from v3 = v1/v2 */
+    const double v2_bar = -SD_OVER(v3, v2);              /* (3'b) from v3 = v1/v2 */
     v_bar += v2_bar;                                     /* (2'a) from v2 = v - b */
     const double b_bar = -v2_bar;                        /* (2'b) from v2 = v - b */
     const double T_bar = v1_bar*R;                       /* (1') from v1 = R*T */
@@ -184,6 +227,11 @@ SD_INLINE void sd_gradient_body(const double T, const double v, const double a, 
     *d_v = v_bar;
     *d_a = a_bar;
     *d_b = b_bar;
+#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
+    return sd_reach;
+#else
+    return 0.0;
+#endif
 }
 
 SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const size_t *in_step, double *const *out)
@@ -199,16 +247,26 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
         double *restrict sd_out_2 = out[2] + b * SD_BLOCK;
         double *restrict sd_out_3 = out[3] + b * SD_BLOCK;
         double *restrict sd_out_4 = out[4] + b * SD_BLOCK;
+        double reach[SD_BLOCK];
+        int any = 0;
         SD_LOOP
         for (int i = 0; i < SD_BLOCK; ++i)
-            sd_gradient_body(sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+            reach[i] = sd_gradient_body(SD_FAST, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
                 &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i], &sd_out_4[i]);
+        for (int i = 0; i < SD_BLOCK; ++i)
+            any |= !(reach[i] <= SD_REACH);
+        if (any) /* those points again, without what is fast */
+            for (int i = 0; i < SD_BLOCK; ++i)
+                if (!(reach[i] <= SD_REACH))
+                    (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
+                        &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i], &sd_out_4[i]);
     }
 }
 
 int van_der_waals_gradient_packed(const double *in, double *out)
 {
-    sd_gradient_body(in[0], in[1], in[2], in[3], in[4], &out[0], &out[1], &out[2], &out[3], &out[4]);
+    (void)sd_gradient_body(0, in[0], in[1], in[2], in[3], in[4], &out[0], &out[1], &out[2], &out[3],
+        &out[4]);
     return 0;
 }
 
@@ -292,7 +350,7 @@ int van_der_waals_gradient_arrays(size_t n, const double *const *in, const ptrdi
 int van_der_waals_gradient(double T, double v, double a, double b, double R, double *value_out, double *d_T,
     double *d_v, double *d_a, double *d_b)
 {
-    sd_gradient_body(T, v, a, b, R, value_out, d_T, d_v, d_a, d_b);
+    (void)sd_gradient_body(0, T, v, a, b, R, value_out, d_T, d_v, d_a, d_b);
     return 0;
 }
 

@@ -21,6 +21,7 @@ from symdiff.collector import at_rest
 from symdiff.render.c_chunks import chunked
 from symdiff.render.c_contract import may_contract
 from symdiff.render.c_function import Function, Words, fused
+from symdiff.render.c_quotients import shared_divisors
 from symdiff.render.c_schedule import for_compilers
 from symdiff.render.c_source import VECTOR, CSource, helper, libm_used, prototype, wanted_kinds
 from symdiff.render.context import Sheet, left_out
@@ -50,10 +51,12 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None, *, entries: bool 
         return array_module(sheet, kinds)
     wanted, trains = wanted_kinds(sheet, kinds)
     tapes = {"value": Tape(sheet.code.inputs, sheet.code.primal, sheet.code.outputs[:1]), "gradient": sheet.code}
+    divisors = frozenset[str]()
     if sum(len(tapes[kind].steps) for kind in wanted) <= _LONGEST_FUSED:
         inverting = may_contract(sheet.code, inverting=True)  # of both kinds, so that they give the same value
         tapes = {kind: for_compilers(tape, inverting=inverting) for kind, tape in tapes.items()}
-    functions = [Function(sheet, kind, tapes[kind]) for kind in wanted]
+        divisors = _divisors(sheet)
+    functions = [Function(sheet, kind, tapes[kind], divisors) for kind in wanted]
     statements = sum(len(function.tape.steps) for function in functions)
     arrays = max(len(function.inputs) + len(function.outputs) for function in functions)
     long = statements > _LONGEST_FUSED or arrays > _WIDEST_FUSED
@@ -81,6 +84,7 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None, *, entries: bool 
         "contract": not long and not helpers and may_contract(functions[-1].tape),
         "sincos": any(made["pairs"] for made in contexts),
         "fast_exp": fast_exp,
+        "quotients": not long and any(function.divisors for function in functions),
         "crowds": not long and arrays > 8,
         "exp_helper": helper("fast_exp", functions[-1].real, suffix, words),
         "sincos_helper": helper("sincos", functions[-1].real, suffix, words),
@@ -91,6 +95,12 @@ def c_module(sheet: Sheet, kinds: Iterable[str] | None = None, *, entries: bool 
     }
     source, header = render("c", "module.c.j2", **context), render("c", "module.h.j2", **context)
     return CSource(source, header, sheet.name, tuple(name + suffix for name in vector), statements, heavy)
+
+
+def _divisors(sheet: Sheet) -> frozenset[str]:
+    """What has an inverse of its own in the batch loop, in functions of both kinds, so that they give one value."""
+    found = shared_divisors(sheet.code) if sheet.dtype == "float64" else frozenset[str]()
+    return found if found and may_contract(sheet.code, inverting=True, divisors=found) else frozenset()
 
 
 def _training(sheet: Sheet) -> dict[str, Any]:

@@ -4,18 +4,21 @@ Joined, the product is not rounded before the sum. That is faster, and as accura
 zero can become the rounding error of its product. Where a number is only used in arithmetic this is one rounding among
 many. Where a number decides something (a comparison, a tie of `max`, the end of the domain of `sqrt`, a pole), C would
 decide otherwise than NumPy. So code is contracted only if no such decision depends on what contraction can change. The
-same question is asked before a quotient by a number becomes a product with its inverse.
+same question is asked before a quotient by a number, or by what other quotients have below the line too, becomes a
+product with the inverse.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, walk
 from symdiff.ops import TABLE
 from symdiff.ops.choice import OPS as CHOICES
 from symdiff.ops.core import REAL_LINE
+from symdiff.render.c_quotients import divisor
 from symdiff.tape import Step, Tape
 
 # atan2 jumps at its cut, and hypot has a kink at (0, 0); a pole, which is all that `inverse` has, is looked at below.
@@ -26,34 +29,41 @@ _PRODUCTS = frozenset({"mul", "square", "pow", "div"})  # small powers are spell
 _LOWEST = {"square": 0.0, "exp": 0.0, "sqrt": 0.0, "erfc": 0.0, "cosh": 1.0, "sin": -1.0, "cos": -1.0, "erf": -1.0}
 LARGEST = 2.0**900  # of a number that code computes with instead of the typed ones, and its inverse the smallest
 _KEEP_SIGN = frozenset({"mul", "div", "inverse", "pow"})  # not negative if no operand is
+_SIGN_OF_OPERANDS = frozenset({"mul", "div", "inverse", "neg", "identity"})  # a rounding more or less leaves it alone
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a value: whether contraction leaves its bits alone, whether it is a product that a sum can take
-    in, and a lower bound. The default is what holds of a sum of several steps: nothing.
+    """What is known of a value: whether its bits, or at least its sign, stay what they are, whether it is a product
+    that a sum can take in, and a lower bound. The default is what holds of a sum of several steps: nothing.
     """
 
     same_bits: bool = False
+    same_sign: bool = False
     is_product: bool = False
     low: float = -math.inf
 
     @property
     def decides_well(self) -> bool:
         """Whether it is on the same side of zero either way: a sum of squares, say, is never below."""
-        return self.same_bits or self.low >= 0.0
+        return self.same_bits or self.same_sign or self.low >= 0.0
 
 
 _NOTHING, _INPUT = _Known(), _Known(same_bits=True)
 
 
-def may_contract(tape: Tape, *, inverting: bool = False) -> bool:
+def may_contract(tape: Tape, *, inverting: bool = False, divisors: frozenset[str] = frozenset()) -> bool:
     """Whether nothing in a tape of scalars decides by a number that contraction can change; with `inverting`, by one
-    that contraction or a quotient that becomes a product (`quotient_by_number`) can change.
+    that contraction or a quotient by a number that becomes a product (`quotient_by_number`) can change; and with
+    `divisors`, by quotients by these names.
     """
     known = {given.name: _INPUT for given in tape.inputs}
+
+    def turned(part: Call) -> bool:
+        return (inverting and quotient_by_number(part) is not None) or divisor(part) in divisors
+
     for step in tape.steps:
-        found = _of_step(step, known, inverting)
+        found = _of_step(step, known, turned)
         if found is None:
             return False
         if step.into is None:
@@ -73,7 +83,7 @@ def quotient_by_number(part: Expr) -> float | None:
     return 1.0 / number
 
 
-def _of_step(step: Step, known: dict[str, _Known], inverting: bool) -> _Known | None:
+def _of_step(step: Step, known: dict[str, _Known], turned: Callable[[Call], bool]) -> _Known | None:
     """What is known of a step's value; None where it, or a part of it, decides by what can change."""
     if any(isinstance(part, Call) and part.op in _DECIDING for part in walk(step.expr)):
         return None
@@ -89,9 +99,9 @@ def _of_step(step: Step, known: dict[str, _Known], inverting: bool) -> _Known | 
         well &= _decides_well(part, operands)
         joined = part.op in ("add", "sub") and any(operand.is_product for operand in operands)
         kept = part.op in ("identity", "neg") and operands[0].is_product
-        turned = inverting and quotient_by_number(part) is not None
         return _Known(
-            same_bits=not joined and not turned and all(operand.same_bits for operand in operands),
+            same_bits=not joined and not turned(part) and all(operand.same_bits for operand in operands),
+            same_sign=part.op in _SIGN_OF_OPERANDS and all(operand.decides_well for operand in operands),
             is_product=part.op in _PRODUCTS or kept,
             low=_low(part, [operand.low for operand in operands]),
         )

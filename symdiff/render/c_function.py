@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from symdiff.expr import Call, Expr, Name, Number, call, walk
+from symdiff.render.c_quotients import OVER, divisor, over_divisors
 from symdiff.render.context import Sheet, first_contributions, identifiers, line_comment
 from symdiff.render.names import C_RESERVED, mangled
-from symdiff.render.printer import Printer
+from symdiff.render.printer import Printer, without_minus
 from symdiff.shapes import described
 from symdiff.tape import Namer, Step, Tape
 
@@ -40,9 +41,12 @@ class _FastWords(Words):
 
 
 class Function:
-    """`value` or `gradient` of one formula: what both layouts (fused and chunked) need."""
+    """`value` or `gradient` of one formula: what both layouts (fused and chunked) need.
 
-    def __init__(self, sheet: Sheet, kind: str, tape: Tape) -> None:
+    `divisors` have an inverse of their own in batch loops (`c_quotients.py`).
+    """
+
+    def __init__(self, sheet: Sheet, kind: str, tape: Tape, divisors: frozenset[str] = frozenset()) -> None:
         self.sheet, self.kind, self.tape = sheet, kind, tape
         self.suffix = "f" if sheet.dtype == "float32" else ""
         self.real = "float" if self.suffix else "double"
@@ -56,10 +60,18 @@ class Function:
         self.primal = {step.name: step for step in tape.primal}
         self.first = first_contributions(tape)
         self.has_exp = not self.suffix and any(_calls(step, "exp") for step in tape.steps)
+        self.divisors = (
+            {name for step in tape.steps for name in _divisors(step) if name in divisors} if divisors else set()
+        )
 
     def _output_wishes(self) -> list[str]:
         """Parameters through which results leave: `d_x` for the derivative by x."""
         return ["value_out"] + [f"d_{label}" for label, _ in self.tape.outputs[1:]]
+
+    @property
+    def reaches(self) -> bool:
+        """Whether batch loops add up what fast functions and inverses are given, to see where they cannot be used."""
+        return self.has_exp or bool(self.divisors)
 
     def printer(self, pairs: Pairs | None = None) -> Printer:
         """Prints expressions; with pairs as in batch loops: those by the names they have, exp by the macro."""
@@ -68,22 +80,25 @@ class Function:
             replaced[call("sin", Name(name))] = sine
             replaced[call("cos", Name(name))] = cosine
         words = self.words | {"m": _FastWords("")} if pairs is not None and self.has_exp else self.words
-        return Printer("c", self.names, self._literal, words, replaced=replaced)
+        return Printer("c", self.names, self._literal, words, replaced=replaced, helpers=frozenset({OVER}))
 
     def _literal(self, number: Number, alone: bool) -> str:
         if math.isfinite(number.value):
             return f"{number.value!r}{self.suffix}"
         return "NAN" if math.isnan(number.value) else "INFINITY" if number.value > 0 else "-INFINITY"
 
-    def statement(self, step: Step, printer: Printer) -> str:
-        """One line: the step, its equation number, where it comes from."""
-        target, text = self.names[step.target], printer.step(step.expr)
+    def statement(self, step: Step, printer: Printer, divisors: Set[str] = frozenset()) -> str:
+        """One line: the step, its equation number, where it comes from; quotients by `divisors` by the macro."""
+        expr = over_divisors(step.expr, divisors) if divisors else step.expr
+        target, subtracted = self.names[step.target], without_minus(expr)
         if step.into is None:
-            code = f"const {self.real} {target} = {text};"
+            code = f"const {self.real} {target} = {printer.step(expr)};"
         elif step.name in self.first:
-            code = f"{self.real} {target} = {text};"
+            code = f"{self.real} {target} = {printer.step(expr)};"
+        elif subtracted is not None:
+            code = f"{target} -= {printer.step(subtracted)};"
         else:
-            code = f"{target} += {text};"
+            code = f"{target} += {printer.step(expr)};"
         return f"{code.ljust(_COMMENT_COLUMN)} /* {line_comment(step, self.primal)} */"
 
     def common(self, workspace: bool) -> dict[str, Any]:
@@ -171,7 +186,7 @@ def _function_names(prefix: str) -> frozenset[str]:
 def fused(function: Function) -> dict[str, Any]:
     """Template context of a function whose body is one inline function."""
     pairs = _sine_cosine_pairs(function)
-    guarded = bool(pairs) or function.has_exp
+    guarded = bool(pairs) or function.reaches
     inputs, outputs, real = function.inputs, function.outputs, function.real
     body, fast = f"sd_{function.kind}_body", ["const int sd_fast"] if guarded else []
     at_in = [f"sd_in_{k}[i]" for k in range(len(inputs))]
@@ -204,16 +219,22 @@ def fused(function: Function) -> dict[str, Any]:
 
 
 def _lines(function: Function, pairs: Pairs) -> list[str]:
-    """One statement a step; sine and cosine of one argument are made together, before the first use."""
+    """One statement a step; sine and cosine of one argument are made together, before the first use, as is an inverse
+    that several quotients share.
+    """
     printer = function.printer(pairs)
-    waiting = dict(pairs)
-    lines = [f"{function.real} sd_reach = {function.zero};"] if function.has_exp else []
+    waiting, divided = dict(pairs), set[str]()
+    lines = [f"{function.real} sd_reach = {function.zero};"] if function.reaches else []
     for step in function.tape.steps:
+        for name in _divisors(step) if function.divisors else ():
+            if name in function.divisors - divided:
+                divided.add(name)
+                lines.append(f"SD_INVERSE({function.names[name]});")
         for name in [name for name in waiting if _uses_pair(step, name)] if waiting else ():
             sine, cosine = waiting.pop(name)
             lines.append(f"{function.real} {sine}, {cosine};")
             lines.append(f"sd_pair(sd_fast, {function.names[name]}, &{sine}, &{cosine});")
-        lines.append(function.statement(step, printer))
+        lines.append(function.statement(step, printer, function.divisors))
     return lines
 
 
@@ -239,7 +260,7 @@ def _reach(function: Function, pairs: Pairs) -> list[str]:
     if angles:
         lines.append(f"{function.real} sd_angles = {angles[0]};")
         lines += [f"sd_angles += {angle};" for angle in angles[1:]]
-    if function.has_exp:
+    if function.reaches:
         lines.append(f"return sd_reach{' + sd_angles*SD_ANGLES' if angles else ''};")
     elif angles:
         lines.append("return sd_angles*SD_ANGLES;")
@@ -248,6 +269,11 @@ def _reach(function: Function, pairs: Pairs) -> list[str]:
 
 def _calls(step: Step, op: str) -> bool:
     return any(isinstance(part, Call) and part.op == op for part in walk(step.expr))
+
+
+def _divisors(step: Step) -> list[str]:
+    """Names that the step divides by."""
+    return [name for part in walk(step.expr) if (name := divisor(part)) is not None]
 
 
 def _uses_pair(step: Step, name: str) -> bool:

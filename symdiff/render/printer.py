@@ -111,6 +111,18 @@ class Printer:
         return f"{self.brackets[0]}{shown}{self.brackets[1]}" if strength < place else shown
 
 
+def without_minus(expr: Expr) -> Expr | None:
+    """x for what is printed as -x, so that y += -x can be y -= x, which gives the same bits; None for anything else."""
+    if not isinstance(expr, Call):
+        return None
+    if expr.op == "neg":
+        return expr.args[0]
+    if expr.op not in ("mul", "div"):
+        return None
+    first = without_minus(expr.args[0])
+    return None if first is None else expr.over((first, *expr.args[1:]))
+
+
 def plain_number(number: Number, alone: bool = False) -> str:
     """Shortest decimal that gives the float64 back; whole numbers without a point."""
     if number.symbol is not None:

@@ -12,7 +12,7 @@ from symdiff.expr import Call, Expr, Name
 from symdiff.render.context import Sheet, first_contributions, identifiers, line_comment
 from symdiff.render.environment import render
 from symdiff.render.names import PYTHON_RESERVED, mangled
-from symdiff.render.printer import Printer
+from symdiff.render.printer import Printer, without_minus
 from symdiff.render.python_groups import group_context, group_names
 from symdiff.render.python_helpers import helper_source
 from symdiff.render.python_parts import (
@@ -113,7 +113,8 @@ def _lines(tape: Tape, printer: Printer, names: dict[str, str], whole: Tape | No
     for step in tape.steps:
         target, text = names[step.target], printer.step(step.expr)
         if step.into is not None and step.name not in first:
-            code = f"{target} += {text}"
+            subtracted = without_minus(step.expr)
+            code = f"{target} += {text}" if subtracted is None else f"{target} -= {printer.step(subtracted)}"
         elif step.into is not None and isinstance(step.expr, Name):
             code = f"{target} = +{text}"  # a copy: what is added in place later must not change the other variable
         else:

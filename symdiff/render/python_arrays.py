@@ -23,6 +23,7 @@ from symdiff.render.numpy_inplace import Place, last_reads, lines_in_place, owne
 from symdiff.render.numpy_memory import NEW, Memory, fresh, memory
 from symdiff.render.numpy_reuse import reused
 from symdiff.render.numpy_spelling import NumpyPrinter, bracketed, stretchable
+from symdiff.render.printer import without_minus
 from symdiff.render.python_arguments import argument_lines, size_lines
 from symdiff.render.python_helpers import ARRAY_FUNCTIONS, helper_source, helpers_called
 from symdiff.render.python_parts import (
@@ -191,8 +192,8 @@ class _Body:
             made = lines_in_place(self.printer, place, None if later else target)
             return [*made, f"{target} += {self.names[place.name]}"] if later else made
         expr, sign = step.expr, "+"
-        if later and isinstance(expr, Call) and expr.op == "neg":
-            expr, sign = expr.args[0], "-"
+        if later and (subtracted := without_minus(expr)) is not None:
+            expr, sign = subtracted, "-"
         if _is_put(expr):
             return self._put(expr, target, f"{sign}=" if later else "=", later)
         if later:
