@@ -12,8 +12,9 @@ The module is copied verbatim into generated packages.
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
-from threading import Condition, Lock, Thread, get_ident
+from threading import Condition, Lock, RLock, Thread, get_ident
 
 # Waking a helper takes some 50 us, and a batch as long as it is not worth one: 100,000 points of a small formula.
 LEAST = 100_000
@@ -63,9 +64,7 @@ def run(calls: Sequence[Callable[[], int]], threads: int) -> int:
 
     An exception of a call, or Ctrl-C, passes once no call is running any more; the rest is then not made.
     """
-    batch = _Batch(calls)
-    _helpers().help_with(batch, min(threads, len(calls)) - 1)
-    return batch.finish()
+    return _Batch(calls).finish(min(threads, len(calls)) - 1)
 
 
 class _Batch:
@@ -103,12 +102,13 @@ class _Batch:
             self._running.add(get_ident())
             return call
 
-    def finish(self) -> int:
-        """Take calls, then wait for those that others have begun."""
+    def finish(self, helpers: int = 0) -> int:
+        """Take calls, with up to so many helpers, then wait for those that they have begun."""
         interrupt: BaseException | None = None
         try:
+            _helpers().help_with(self, helpers)
             self.work()
-        except BaseException as raised:  # Ctrl-C between two calls
+        except BaseException as raised:  # Ctrl-C between two calls, or before the first
             interrupt = raised
         while True:
             try:
@@ -132,16 +132,15 @@ class _Helpers:
     def __init__(self) -> None:
         self.process = os.getpid()
         self._batches: SimpleQueue[_Batch] = SimpleQueue()
-        self._started, self._lock = 0, Lock()
+        self._started, self._lock = 0, RLock()  # the handler of a signal may come here while its own thread is here
 
     def help_with(self, batch: _Batch, count: int) -> None:
         """Let up to `count` threads take calls of a batch."""
-        with self._lock:
-            missing = max(0, count - self._started)
-            self._started += missing
-        for _ in range(missing):
-            Thread(target=self._serve, name="symdiff-helper", daemon=True).start()
-        for _ in range(count):
+        with self._lock, suppress(RuntimeError):  # no thread left, or the interpreter is ending: fewer help then
+            while self._started < count:
+                Thread(target=self._serve, name="symdiff-helper", daemon=True).start()
+                self._started += 1
+        for _ in range(min(count, self._started)):
             self._batches.put(batch)
 
     def _serve(self) -> None:
