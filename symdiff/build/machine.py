@@ -109,8 +109,9 @@ def _probe(vector_functions: Sequence[str], found: CompilerInfo) -> Fact:
             ffi, lib = compiler.load_image(library.read_bytes(), module, cdef, api=api)[:2]
     except CompileError as error:
         error.forget()
-        last = (error.output or str(error)).strip().splitlines()[-1]
-        return Fact("probe", "missing", f"no kernel can be built: {without_home(last)}", _WITHOUT_C)
+        lines = (error.output or str(error)).strip().splitlines()
+        reason = next((line for line in lines if "error:" in line), lines[-1])  # gcc ends with other words
+        return Fact("probe", "missing", f"no kernel can be built: {without_home(reason)}", _WITHOUT_C)
     given, out = ffi.new("double[]", [0.0, 0.25]), ffi.new("double[]", 1)
     right = lib.symdiff_probe(given, out) == 0 and out[0] == 0.25
     if not right:

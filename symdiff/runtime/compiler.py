@@ -408,7 +408,7 @@ def _compile(command: list[str], work: Path, c_file: Path, timeout: float) -> Co
 
 def _run(command: Sequence[str], work: Path | None, timeout: float) -> tuple[int, str]:
     """Status and merged output. On a timeout or an interrupt the whole process group goes: cc1 and ld are children."""
-    environment = {**os.environ, "LC_ALL": "C"}
+    environment = {"PATH": os.defpath, **os.environ, "LC_ALL": "C"}  # gcc looks for the linker in PATH alone
     with subprocess.Popen(
         command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, start_new_session=True,

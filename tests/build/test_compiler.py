@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -252,6 +253,20 @@ def test_a_module_of_calls_that_does_not_compile_leaves_nothing_behind(
     monkeypatch.setattr(calls, "source", lambda: "#error no\n")
     assert kernels._calls() is None
     assert list(tmp_path.glob("symdiff-build-*")) == []
+
+
+@pytest.mark.compiler
+def test_without_a_path_the_compiler_has_the_one_it_was_found_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under cron or `env -i`: gcc looks for the linker in PATH, and nowhere without one."""
+    found = shutil.which("cc", path=os.defpath)
+    monkeypatch.delenv("PATH")
+    monkeypatch.setenv("CC", found or "")
+    (tmp_path / "out").mkdir()
+    if found is None:
+        pytest.skip("no compiler in the system's own folders")
+    assert build(tmp_path / "out").is_file()
 
 
 @pytest.mark.compiler
