@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Condition, Lock, RLock, Thread, get_ident
+from threading import Lock, RLock, Thread, get_ident
 
 # Waking a helper takes some 50 us, and a batch as long as it is not worth one: 100,000 points of a small formula.
 LEAST = 100_000
@@ -68,11 +68,16 @@ def run(calls: Sequence[Callable[[], int]], threads: int) -> int:
 
 
 class _Batch:
-    """Calls that are handed out one by one."""
+    """Calls that are handed out one by one.
+
+    Ctrl-C may raise between any two instructions of the caller. A plain lock and a SimpleQueue are C, so that it never
+    comes between taking the lock and the block that gives it back; a Condition is Python, and was left locked.
+    """
 
     def __init__(self, calls: Sequence[Callable[[], int]]) -> None:
         self._calls = calls
-        self._changed = Condition(Lock())
+        self._lock = Lock()
+        self._idle: SimpleQueue[None] = SimpleQueue()  # has something whenever the last call that ran has ended
         self._begun = self._status = 0
         self._running: set[int] = set()  # threads that have a call
         self._error: BaseException | None = None
@@ -85,16 +90,16 @@ class _Batch:
                 status = call()
             except BaseException as raised:
                 error = raised
-            with self._changed:
+            with self._lock:
                 self._running.discard(get_ident())
                 self._status = self._status or status
                 if error is not None:
                     self._error, self._begun = self._error or error, len(self._calls)
                 if not self._running:
-                    self._changed.notify_all()
+                    self._idle.put(None)
 
     def _next(self) -> Callable[[], int] | None:
-        with self._changed:
+        with self._lock:
             if self._begun >= len(self._calls):
                 return None
             call = self._calls[self._begun]
@@ -112,13 +117,13 @@ class _Batch:
             interrupt = raised
         while True:
             try:
-                with self._changed:
+                with self._lock:
                     if interrupt is not None:  # it may have come while this thread took a call, or gave one back
                         self._begun = len(self._calls)
                         self._running.discard(get_ident())
-                    while self._running:
-                        self._changed.wait()
-                break
+                    if not self._running:
+                        break
+                self._idle.get()
             except BaseException as raised:  # C still writes into the caller's arrays: no way out before it has ended
                 interrupt = raised
         if interrupt or self._error:

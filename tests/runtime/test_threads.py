@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -266,6 +267,42 @@ points = np.linspace(-2, 2, 2*{threads.LEAST}).reshape(2, -1)
 def test_threads_start_with_the_first_large_batch_and_end_with_the_interpreter() -> None:
     program = _BEGIN + "kernel(points[:, :99][0], 1.0); print(threading.active_count())\n"
     assert _run(program + "kernel(*points); print(threading.active_count())") == "1\n3"
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+def test_ctrl_c_at_any_moment_neither_hangs_nor_leaves_a_call_running() -> None:
+    """Some thousand times in two seconds. What hangs is ended by the time limit of `_run`."""
+    program = """
+import random, signal, threading, time
+from symdiff.runtime import threads
+
+busy, caller, late, interrupts = set(), threading.get_ident(), 0, 0
+
+def call():
+    busy.add(threading.get_ident())
+    time.sleep(2e-5)
+    busy.discard(threading.get_ident())
+    return 0
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1e-3))
+            threads.run([call] * 8, 3)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupts += 1
+        late += bool(busy - {caller})
+        busy.discard(caller)
+print(interrupts > 100, late)
+"""
+    assert _run(program) == "True 0"
 
 
 @pytest.mark.compiler
