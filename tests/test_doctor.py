@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 import tomllib
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from symdiff import doctor
 from symdiff.build import cache, machine, processors
+from symdiff.build.fact import without_home
 from symdiff.cli import main
 from symdiff.runtime import blas, compiler
 
@@ -98,6 +100,17 @@ def test_a_compiler_that_fails(tmp_path: Path, scratch: Path, monkeypatch: pytes
 
 
 @pytest.mark.compiler
+def test_the_reason_of_a_compiler_is_shown_and_not_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the headers of the C library are not installed."""
+    real = compiler.find_compiler().command[0]
+    monkeypatch.setenv("CC", str(script(tmp_path / "cc", f'exec {real} -nostdinc "$@"')))
+    monkeypatch.setattr(compiler, "python_headers", lambda: None)
+    assert re.search(r"error: .*math\.h", facts(1)["probe"]["text"])
+
+
+@pytest.mark.compiler
 def test_a_compiler_that_makes_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = """
         [ "$1" = --version ] && echo "oddcc 1.0" && exit 0
@@ -156,6 +169,7 @@ def test_paths_do_not_show_the_users_directory(tmp_path: Path, monkeypatch: pyte
     printed = run().stdout
     assert str(tmp_path) not in printed and "SECRET" not in printed
     assert "~/bin/cc" in printed and "~/.cache/symdiff" in printed
+    assert without_home(f"-I{tmp_path}/include {tmp_path}: {tmp_path}2/x") == f"-I~/include ~: {tmp_path}2/x"
 
 
 def test_a_cache_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -40,4 +41,4 @@ def _answer(name: str, ask: Callable[[], Fact]) -> Fact:
 def without_home(path: object) -> str:
     """A text or path with the user's own directory as `~`: reports are pasted into public places."""
     text, home = str(path), os.path.expanduser("~").rstrip(os.sep)
-    return text.replace(home, "~") if len(home) > 1 else text
+    return re.sub(rf"{re.escape(home)}(?!\w)", "~", text) if len(home) > 1 else text

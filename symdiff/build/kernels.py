@@ -80,7 +80,8 @@ def _calls() -> Any:
         return None
     try:
         return _built("", "", (), 0, calls.source()).calls
-    except CompileError:
+    except CompileError as error:
+        error.forget()
         return None
 
 
@@ -95,9 +96,12 @@ def _calls_beside() -> Iterator[None]:
         with suppress(Exception):
             _calls()
 
-    thread = threading.Thread(target=ahead) if _calls_are_new() else None
-    if thread is not None:
-        thread.start()
+    thread = None
+    if _calls_are_new():
+        with suppress(RuntimeError):  # no thread left, or the interpreter is ending: in turn, then
+            started = threading.Thread(target=ahead)
+            started.start()
+            thread = started
     try:
         yield
     finally:

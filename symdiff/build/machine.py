@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -109,9 +108,10 @@ def _probe(vector_functions: Sequence[str], found: CompilerInfo) -> Fact:
             seconds = perf_counter() - begun
             ffi, lib = compiler.load_image(library.read_bytes(), module, cdef, api=api)[:2]
     except CompileError as error:
-        _forget(error)
-        last = (error.output or str(error)).strip().splitlines()[-1]
-        return Fact("probe", "missing", f"no kernel can be built: {without_home(last)}", _WITHOUT_C)
+        error.forget()
+        lines = (error.output or str(error)).strip().splitlines()
+        reason = next((line for line in lines if "error:" in line), lines[-1])  # gcc ends with other words
+        return Fact("probe", "missing", f"no kernel can be built: {without_home(reason)}", _WITHOUT_C)
     given, out = ffi.new("double[]", [0.0, 0.25]), ffi.new("double[]", 1)
     right = lib.symdiff_probe(given, out) == 0 and out[0] == 0.25
     if not right:
@@ -119,12 +119,6 @@ def _probe(vector_functions: Sequence[str], found: CompilerInfo) -> Fact:
     if float("5e-324") * float("1") == 0:
         return Fact("probe", "missing", "loading what the compiler builds turns denormals off", _WITHOUT_C)
     return Fact("probe", "ok", f"compiled in {seconds:.2f} s, loaded, right", data={"seconds": round(seconds, 3)})
-
-
-def _forget(error: CompileError) -> None:
-    """Nobody wants to look at the probe's source, which a failed build keeps."""
-    if error.source is not None and error.source.parent.name.startswith("symdiff-build-"):
-        shutil.rmtree(error.source.parent, ignore_errors=True)
 
 
 def _cffi() -> Fact:
@@ -209,7 +203,7 @@ def _cache() -> Fact:
         cache.prepare(root)
         with tempfile.TemporaryFile(dir=root):
             pass
-    except Exception as reason:  # _Unusable, OSError: no directory, or one that must not or cannot be used
+    except Exception as reason:  # Unusable, OSError: no directory, or one that must not or cannot be used
         return Fact("kernel cache", "missing", f"cannot be used: {without_home(reason)}", remedy)
     sizes = [_size(entry) for entry in root.iterdir() if re.fullmatch("[0-9a-f]{64}", entry.name)]
     shown = f"{len(sizes)} {'entry' if len(sizes) == 1 else 'entries'}, {in_bytes(sum(sizes))}"

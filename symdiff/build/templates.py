@@ -1,12 +1,14 @@
 """Compiled templates, kept beside the compiled kernels: Jinja takes longer to compile a template than to fill it in.
 
-They are code like the kernels, so they lie in the same directory under the same conditions (`symdiff.build.cache`).
+They are code like the kernels, so they lie in the same directory under the same conditions (`symdiff.build.cache`),
+and a file begins with the sha256 of the rest: Jinja would unpickle and run what a crash of the system has left of it.
 Jinja compares a checksum of the template, so an old file is never used. Where there is no such directory, nothing is
 kept, and nothing is said: it costs a tenth of a second.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import tempfile
@@ -18,6 +20,8 @@ from jinja2.bccache import Bucket
 
 from symdiff.build import cache
 
+_DIGEST = hashlib.sha256().digest_size
+
 
 class Bytecode(jinja2.BytecodeCache):
     """The bytecode of one language's templates, in files that only this user can write."""
@@ -27,7 +31,10 @@ class Bytecode(jinja2.BytecodeCache):
 
     def load_bytecode(self, bucket: Bucket) -> None:
         with suppress(OSError, cache.Unusable):
-            bucket.bytecode_from_string(cache.read_own(self._folder() / self._name(bucket)))
+            content = cache.read_own(self._folder() / self._name(bucket))
+            digest, bytecode = content[:_DIGEST], content[_DIGEST:]
+            if hashlib.sha256(bytecode).digest() == digest:
+                bucket.bytecode_from_string(bytecode)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         with suppress(OSError, cache.Unusable):
@@ -35,9 +42,10 @@ class Bytecode(jinja2.BytecodeCache):
             handle, scratch = tempfile.mkstemp(prefix=".template-", dir=folder)
             try:
                 with open(handle, "wb") as file:
-                    file.write(bucket.bytecode_to_string())
+                    bytecode = bucket.bytecode_to_string()
+                    file.write(hashlib.sha256(bytecode).digest() + bytecode)
                 os.replace(scratch, folder / self._name(bucket))
-            except OSError:
+            except BaseException:
                 os.unlink(scratch)
                 raise
 

@@ -146,7 +146,7 @@ class _CPoint:
     def _run(self, operands: Sequence[Operand], vector: Array, result: Array) -> None:
         packed, from_buffer, pointer = self._tools
         for operand, part in zip(operands, self._engine.parts, strict=True):
-            vector[part] = operand if type(operand) is float else operand.reshape(-1)  # type: ignore[union-attr]
+            vector[part] = rounded(operand, vector.dtype) if isinstance(operand, float) else operand.reshape(-1)
         if packed(from_buffer(pointer, vector), from_buffer(pointer, result)):
             raise KernelError(f"{self._engine.spec.name}: the compiled function failed")
 

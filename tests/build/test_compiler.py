@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from runtime.csource import c_source, vector_names
 
 from symdiff.build import kernels
 from symdiff.errors import BuildError
-from symdiff.runtime import compiler
+from symdiff.runtime import calls, compiler
 from symdiff.runtime.compiler import CompileError, CompilerInfo
 from symdiff.runtime.kernel import KernelSpec
 
@@ -187,13 +189,13 @@ def test_build_and_load(tmp_path: Path, api: bool, dtype: str, capfd: pytest.Cap
         tmp_path, source=c_source(dtype), cdef=cdef, api=api, module_name=name, vector_functions=vector_names(dtype)
     )
     assert list(tmp_path.iterdir()) == [path] and path.name == compiler.library_name(name, api=api)
-    for ffi, lib, calls in (
+    for ffi, lib, second in (
         compiler.load(path, name, cdef, api=api),
         compiler.load_image(path.read_bytes(), name, cdef, api=api),
     ):
         out = ffi.new("double[3]" if dtype == "float64" else "float[3]")
         assert lib.demo_gradient_packed([2.0, 0.0], out) == 0
-        assert list(out) == [0.0, 0.0, 2.0] and calls is None
+        assert list(out) == [0.0, 0.0, 2.0] and second is None
     assert capfd.readouterr() == ("", "")
 
 
@@ -239,6 +241,32 @@ def test_a_refused_source_is_kept_and_shown(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(BuildError, match=r"failed with status(.|\n)*error(.|\n)*source kept in"):
         kernels.compile_c(broken, KernelSpec("demo", ("x", "y"), ("x", "y")))
     assert kernels_in(tmp_path / "cache") == [] and list((tmp_path / "cache" / "locks").iterdir()) == []
+
+
+@pytest.mark.compiler
+def test_a_module_of_calls_that_does_not_compile_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told of it, as cffi makes calls then, so nobody would ever look at what is kept."""
+    monkeypatch.setenv("SYMDIFF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(compiler.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(calls, "source", lambda: "#error no\n")
+    assert kernels._calls() is None
+    assert list(tmp_path.glob("symdiff-build-*")) == []
+
+
+@pytest.mark.compiler
+def test_without_a_path_the_compiler_has_the_one_it_was_found_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under cron or `env -i`: gcc looks for the linker in PATH, and nowhere without one."""
+    found = shutil.which("cc", path=os.defpath)
+    monkeypatch.delenv("PATH")
+    monkeypatch.setenv("CC", found or "")
+    (tmp_path / "out").mkdir()
+    if found is None:
+        pytest.skip("no compiler in the system's own folders")
+    assert build(tmp_path / "out").is_file()
 
 
 @pytest.mark.compiler
@@ -294,6 +322,19 @@ def test_without_python_h_a_plain_library(tmp_path: Path, monkeypatch: pytest.Mo
     assert plain(2.0, 3.0) == usual(2.0, 3.0)
     assert plain([1.0, 2.0], 3.0)[0].tolist() == usual([1.0, 2.0], 3.0)[0].tolist()
     assert sorted(entry["api"] for entry in kernels_in(tmp_path / "cache")) == [False, True]
+
+
+@pytest.mark.compiler
+def test_without_a_thread_to_spare_all_is_compiled_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setenv("SYMDIFF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(kernels, "_loaded", {})
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    spec = KernelSpec("demo", ("x", "y"), ("x", "y"))
+    kernel = kernels.compile_c(c_source(), spec, vector_functions=vector_names("float64"))
+    assert kernel(2.0, 0.0)[0] == 0.0 and len(kernels_in(tmp_path / "cache")) == 1
 
 
 def test_without_cffi(monkeypatch: pytest.MonkeyPatch) -> None:

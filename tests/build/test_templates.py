@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,17 @@ def test_damaged_files_are_made_again(tmp_path: Path, content: bytes) -> None:
         path.write_bytes(content)
     assert _run(tmp_path / "cache").stdout == first.stdout
     assert all(path.read_bytes() != content for path in (tmp_path / "cache" / "templates").iterdir())
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:40], lambda b: b[:-200], lambda b: b[:60] + bytes(len(b) - 60)])
+def test_a_file_that_is_damaged_in_part_is_made_again(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    """As a crash of the system may leave it: Jinja would unpickle and run what is left."""
+    first = _run(tmp_path / "cache")
+    kept = {path: path.read_bytes() for path in (tmp_path / "cache" / "templates").iterdir()}
+    for path, content in kept.items():
+        path.write_bytes(damage(content))
+    assert _run(tmp_path / "cache").stdout == first.stdout
+    assert all(path.read_bytes() != damage(content) for path, content in kept.items())
 
 
 def test_what_others_could_have_written_is_not_run(tmp_path: Path) -> None:

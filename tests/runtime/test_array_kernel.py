@@ -365,6 +365,9 @@ def test_flat_pack_and_unpack(k: Kernel, m: int, n: int) -> None:
     assert type(value) is float and value == expected[0] and gradient.dtype == np.float64
     assert same(gradient, np.concatenate([np.ravel(e) for e in expected[1:]]))
     assert same(k.flat(np.repeat(theta, 2)[::2], m=m, n=n)[1], gradient)
+    for wrong in (float(n), [n]):  # also where the plan for these sizes is there
+        with pytest.raises(TypeError, match="integer"):
+            k.flat(theta, m=m, n=wrong)
 
 
 def gradient_by_w(backend: str, dtype: Any = "float64") -> Kernel:

@@ -267,6 +267,23 @@ def test_a_collection_within_a_call_may_call_again(rows: int) -> None:
     assert found == [expected] * 100 and others and set(others) == {float(rows)}
 
 
+def test_nobody_is_shown_a_result_that_is_not_complete() -> None:
+    """The collector's list is open to every thread, and a long call lets them run: a gap in a tuple ends them."""
+    results, gaps = 11, []
+
+    def no_memory(*_: Any) -> Any:
+        tuples = [each for each in gc.get_objects() if type(each) is tuple and len(each) == results]
+        gaps.append(sum("<NULL>" in repr(each) for each in tuples))
+        raise MemoryError
+
+    tools = (calls.PLAIN, np.ndarray, np.dtype(float), no_memory, None)
+    kernel, outputs = (0, 0, 0, False, False, False), ((), *((2,),) * results)
+    made = kernels._calls().Call(kernel, ((),), outputs, 0, tuple, tools, None)
+    with pytest.raises(MemoryError):
+        made(1.0)
+    assert gaps == [0]
+
+
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,26 @@ def test_float32(k: Any) -> None:
     assert value.dtype == grads.W.dtype == np.float32
     np.testing.assert_allclose(grads.W, expected(W, x, c)[1], rtol=1e-4, atol=1e-6)
     assert type(made(W[0], x[0], c[0])[0]) is float
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_numbers_beyond_float32_become_infinite_without_a_warning(backend: str) -> None:
+    k = program().compile(backend, dtype="float32")  # type: ignore[arg-type]  # one of the three
+    W, x, _ = (each.astype(np.float32) for each in data())
+    out = np.empty((), "f4"), np.empty((2, 3), "f4"), np.empty((), "f4")
+    with warnings.catch_warnings(), np.errstate(all="raise"):
+        warnings.simplefilter("error")
+        assert abs(k(W, x, 1e300)[0]) == abs(k(W, x, 1e300, out=out)[0]) == np.inf
+        assert np.isinf(k(W[None], x, 1e300)[0]).all() and k.raw(W, x, 1e300)() == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_outputs_of_other_classes_are_filled(backend: str) -> None:
+    k = symdiff.trace_function(lambda a, b: (a * b).sum(), 3, 3).gradient("a").compile(backend)  # type: ignore[arg-type]
+    a, b = np.random.default_rng(3).normal(size=(2, 4, 5, 3))
+    out = np.empty((4, 5)).view(np.matrix), np.empty((4, 5, 3))
+    assert k(a, b, out=out)[0] is out[0]
+    assert np.asarray(out[0]).tobytes() == k(a, b)[0].tobytes()
 
 
 def test_a_value_kernel_and_a_single_argument(k: Any) -> None:

@@ -1,12 +1,17 @@
 """Calls of a kernel: arguments, layouts, outputs, raw and flat calls, threads and forks; both engines."""
 
 import array
+import copy
 import datetime
 import decimal
 import inspect
 import os
+import pickle
+import subprocess
+import sys
 import threading
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +27,7 @@ from symdiff.runtime.kernel import Kernel, KernelShapeError, KernelSpec, NumpyEn
 
 C = pytest.param("c", marks=pytest.mark.compiler)
 BACKENDS = [C, "numpy"]
+TESTS = Path(__file__).resolve().parents[1]
 
 
 def make(backend: str, kind: Any = "gradient", dtype: Any = "float64", **changes: Any) -> Kernel:
@@ -298,6 +304,21 @@ def test_out_of_a_value_kernel(backend: str) -> None:
     assert same(out, kernel(np.ones(3), 2.0))
 
 
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("size", [9_000, 5])  # more than NumPy code takes at once
+def test_outputs_of_other_classes_are_filled_and_returned(k: Kernel, size: int, step: int) -> None:
+    """A matrix has two axes whatever is asked of it."""
+    x = np.random.default_rng(7).normal(size=(1, size))
+    expected = flat(k(x, 0.5))
+    out = tuple(np.empty((1, size * step)).view(np.matrix)[:, ::step] for _ in range(3))
+    value, grads = k(x, 0.5, out=out)
+    assert all(one is other for one, other in zip((value, *grads), out, strict=True))
+    assert all(np.asarray(found).tobytes() == wanted.tobytes() for found, wanted in zip(out, expected, strict=True))
+    run = k.raw(x, 0.5, out=tuple(one * np.nan for one in out))
+    assert run() == 0 and type(run.value) is np.matrix
+    assert all(np.asarray(found).tobytes() == wanted.tobytes() for found, wanted in zip(run.out, expected, strict=True))
+
+
 def _wrong_outputs() -> list[Any]:
     good = np.zeros((3, 4))
     frozen, record, masked = np.zeros(4), np.zeros(4, "f8, i4"), np.ma.zeros(4)
@@ -406,6 +427,43 @@ def test_raw_refuses_what_it_would_have_to_convert(k: Kernel) -> None:
         k.raw(good, np.ones(3))
     with pytest.raises(ShapeError, match=r"out\[1\] \(gradient x\).*'y'"):
         k.raw(np.ones(4), good, out=(np.ones(4), good, np.ones(4)))
+
+
+@pytest.mark.compiler
+def test_raw_keeps_the_library_of_its_kernel() -> None:
+    """A plain library, as packages have it without Python.h, is closed when nothing uses it any more."""
+    program = """
+import gc, pathlib, sys, tempfile
+import numpy as np
+from runtime import carrays, csource
+from symdiff.runtime import compiler
+from symdiff.runtime.array_kernel import c_kernel
+from symdiff.runtime.kernel import KernelSpec
+
+def bound(spec, source, *arguments):
+    cdef = compiler.kernel_cdef(spec.name, [spec.kind], spec.dtype, array=spec.array)
+    with tempfile.TemporaryDirectory() as folder:
+        path = compiler.build_shared(source, module_name="demo", cdef=cdef, out_dir=pathlib.Path(folder), api=False)
+        return c_kernel(spec, compiler.load(path, "demo", cdef, api=False), spec.name).raw(*arguments)
+
+scalars = bound(KernelSpec("demo", ("x", "y"), ("x", "y")), csource.c_source(), np.ones(5), np.zeros(5))
+point = bound(KernelSpec("demo", ("x", "y"), ("x", "y")), csource.c_source("float64", "2"), 1.0, 0.0)
+arrays = bound(carrays.spec("ridge"), carrays.c_source("ridge"), np.ones((4, 3)), np.ones(3), 0.0)
+gc.collect()
+print(scalars(), point(), arrays(), scalars.value.sum(), point.value, arrays.value)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=TESTS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[:5] == ["0", "0", "0", "0.0", "0.0"]
+
+
+def test_results_can_be_pickled(backend: str) -> None:
+    """What another process computes comes back that way."""
+    names = ("x", "lambda")
+    value, grads = kernel = make(backend, inputs=names, wrt=names)(1.5, 2.0)
+    again = pickle.loads(pickle.dumps(kernel))
+    assert again == (value, grads) and again[1]._fields == grads._fields == ("x", "lambda_")
+    assert type(copy.deepcopy(grads)) is type(copy.copy(grads)) is type(grads)
 
 
 # Vectors for optimisers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -104,6 +105,63 @@ def test_ctrl_c_just_after_a_call_was_taken_does_not_wait_for_it(monkeypatch: py
     with pytest.raises(KeyboardInterrupt):
         batch.finish()
     assert not batch._running
+
+
+def test_ctrl_c_before_the_first_own_call_waits_for_those_of_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Helpers may have begun when a signal comes, and write into the caller's arrays until their calls end."""
+    begun, running = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        running.set()
+        begun.set()
+        time.sleep(0.1)
+        running.clear()
+        return 0
+
+    def interrupted(helpers: threads._Helpers, batch: threads._Batch, count: int) -> None:
+        threading.Thread(target=batch.work).start()
+        begun.wait(10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threads._Helpers, "help_with", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        threads.run([slow, slow], 2)
+    assert begun.is_set() and not running.is_set()
+
+
+def test_where_no_thread_can_be_started_the_caller_does_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system has a limit, and an interpreter that is ending starts none."""
+
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    helpers = threads._Helpers()
+    monkeypatch.setattr(threads, "_helpers", lambda: helpers)
+    with monkeypatch.context() as none_left:
+        none_left.setattr(threading.Thread, "start", refused)
+        assert threads.run([lambda: 0, lambda: 3, lambda: 0], 3) == 3
+    both = threading.Barrier(2)
+    assert threads.run([lambda: int(both.wait(10) > 1)] * 2, 2) == 0  # later there is one again
+
+
+def test_the_handler_of_a_signal_may_make_a_batch_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs between any two instructions, also while helpers are being started."""
+    inner: list[int] = []
+    helpers = threads._Helpers()
+    monkeypatch.setattr(threads, "_helpers", lambda: helpers)
+
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            if not inner:
+                inner.append(-1)
+                inner[0] = threads.run([lambda: 0] * 4, 2)
+            super().start()
+
+    monkeypatch.setattr(threads, "Thread", Interrupted)
+    outer = threading.Thread(target=lambda: inner.append(threads.run([lambda: 0] * 4, 2)), daemon=True)
+    outer.start()
+    outer.join(10)
+    assert inner == [0, 0]
 
 
 def test_a_batch_does_not_wait_for_helpers_that_are_busy() -> None:
@@ -209,6 +267,42 @@ points = np.linspace(-2, 2, 2*{threads.LEAST}).reshape(2, -1)
 def test_threads_start_with_the_first_large_batch_and_end_with_the_interpreter() -> None:
     program = _BEGIN + "kernel(points[:, :99][0], 1.0); print(threading.active_count())\n"
     assert _run(program + "kernel(*points); print(threading.active_count())") == "1\n3"
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+def test_ctrl_c_at_any_moment_neither_hangs_nor_leaves_a_call_running() -> None:
+    """Some thousand times in two seconds. What hangs is ended by the time limit of `_run`."""
+    program = """
+import random, signal, threading, time
+from symdiff.runtime import threads
+
+busy, caller, late, interrupts = set(), threading.get_ident(), 0, 0
+
+def call():
+    busy.add(threading.get_ident())
+    time.sleep(2e-5)
+    busy.discard(threading.get_ident())
+    return 0
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1e-3))
+            threads.run([call] * 8, 3)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupts += 1
+        late += bool(busy - {caller})
+        busy.discard(caller)
+print(interrupts > 100, late)
+"""
+    assert _run(program) == "True 0"
 
 
 @pytest.mark.compiler

@@ -197,7 +197,8 @@ class ArrayKernel(Kernel):
         arrays = [operand for operand in operands if type(operand) is not float]
         # Engines fill contiguous memory, and may write before they have read everything.
         targets = [
-            o if o.flags.c_contiguous and not over_any(o, arrays) else np.empty(o.shape, self.dtype) for o in outputs
+            np.asarray(o) if o.flags.c_contiguous and not over_any(o, arrays) else np.empty(o.shape, self.dtype)
+            for o in outputs
         ]
         plan.call.fill(operands, targets)
         for output, target in zip(outputs, targets, strict=True):
@@ -224,10 +225,11 @@ class ArrayKernel(Kernel):
         new = out is None
         outputs = tuple(np.empty(s, self.dtype) for s in plan.shapes) if new else self._outputs(out, plan.shapes)
         self._refuse_overlap(outputs, arrays)
-        sources, targets = [_contiguous(a) for a in arrays], [_contiguous(o) for o in outputs]
+        filled = [np.asarray(o) for o in outputs]
+        sources, targets = [_contiguous(a) for a in arrays], [_contiguous(o) for o in filled]
         call = plan.call.bind(sources, targets)
         copied_in = [(s, a) for s, a in zip(sources, arrays, strict=True) if s is not a]
-        copied_out = [(o, t) for o, t in zip(outputs, targets, strict=True) if o is not t]
+        copied_out = [(o, t) for o, t in zip(filled, targets, strict=True) if o is not t]
         if copied_in or copied_out:
             call = partial(_copied, call, copied_in, copied_out)
         return self._raw_call(call, (*arrays, *sources, *targets), outputs)
@@ -245,7 +247,8 @@ class ArrayKernel(Kernel):
         if not self._has_gradient:
             raise TypeError(f"{self.name}: flat needs a gradient kernel")
         vector = self._vector(theta)
-        known = {name: rest.pop(name) for name in self.spec.dimensions if name in rest and name not in self.inputs}
+        dimensions = [name for name in self.spec.dimensions if name in rest and name not in self.inputs]
+        known = {name: index(rest.pop(name)) for name in dimensions}
         others = {}
         for name in self._others:
             value = rest.pop(name) if name in rest else self._default(name)

@@ -34,6 +34,7 @@ from typing import Any, NamedTuple
 LARGE = 2000
 TIMEOUT = 120.0
 _TAIL = 20  # lines of compiler output shown in an error
+_WORK = "symdiff-build-"  # directories to compile in
 # These reach beyond the kernel: they switch off denormals for the whole process, or change results.
 _FORBIDDEN = re.compile(
     r"-Ofast|-mdaz-ftz|-ffp-contract=(?!off$).*|-ffp-model=(?!strict$).*|-fno-(signed-zeros|honor-(nans|infinities))"
@@ -52,6 +53,11 @@ class CompileError(Exception):
         self.command, self.output, self.source = command, output, source
         kept = f"source kept in {source}" if source else ""
         super().__init__("\n".join(part for part in (message, command, output, kept) if part))
+
+    def forget(self) -> None:
+        """Throw the source away, where nobody is told that it was kept."""
+        if self.source is not None and self.source.parent.name.startswith(_WORK):
+            shutil.rmtree(self.source.parent, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -360,7 +366,7 @@ def build_shared(
 def _work_dir() -> Iterator[Path]:
     """A private directory that stays when the compiler fails, for the person who wants to look."""
     try:
-        work = Path(tempfile.mkdtemp(prefix="symdiff-build-"))
+        work = Path(tempfile.mkdtemp(prefix=_WORK))
     except OSError as error:
         raise CompileError(f"no directory to compile in: {error}") from error
     keep = False
@@ -403,7 +409,7 @@ def _compile(command: list[str], work: Path, c_file: Path, timeout: float) -> Co
 
 def _run(command: Sequence[str], work: Path | None, timeout: float) -> tuple[int, str]:
     """Status and merged output. On a timeout or an interrupt the whole process group goes: cc1 and ld are children."""
-    environment = {**os.environ, "LC_ALL": "C"}
+    environment = {"PATH": os.defpath, **os.environ, "LC_ALL": "C"}  # gcc looks for the linker in PATH alone
     with subprocess.Popen(
         command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, start_new_session=True,

@@ -16,7 +16,7 @@ import inspect
 import keyword
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,6 +41,7 @@ from .threads import checked as checked_threads
 __all__ = ["CEngine", "Engine", "Kernel", "KernelError", "KernelShapeError", "KernelSpec", "NumpyEngine", "RawCall"]
 
 _new_tuple: Any = tuple.__new__  # a named tuple's _make without its length check
+_named_tuple: Any = namedtuple  # of names that are known at run time
 
 
 class Engine(Protocol):
@@ -73,6 +74,7 @@ class RawCall(partial[int]):
     grads: Any
     out: tuple[Array, ...]
     _inputs: tuple[Array, ...]  # the C side holds bare addresses: this keeps the memory alive
+    _kernel: "Kernel"  # and this the library with the C function
 
 
 class Kernel(KernelPage):
@@ -140,7 +142,7 @@ class Kernel(KernelPage):
             return self._result(outputs)
         outputs = self._outputs(out, self._same(shape))
         # The engines may write before they have read everything, so outputs over inputs go through temporaries.
-        targets = [np.empty(shape, self.dtype) if over_any(o, arrays) else o for o in outputs]
+        targets = [np.empty(shape, self.dtype) if over_any(o, arrays) else np.asarray(o) for o in outputs]
         self._engine.run(arrays, targets, shape)
         for output, target in zip(outputs, targets, strict=True):
             if target is not output:
@@ -169,7 +171,7 @@ class Kernel(KernelPage):
         shape = common_shape(dict(zip(self.inputs, arrays, strict=True)), self._shape_error)
         outputs = self._new_outputs(shape, adjacent=not shape) if out is None else self._outputs(out, self._same(shape))
         self._refuse_overlap(outputs, arrays)
-        return self._raw_call(self._engine.bind(arrays, outputs, shape), arrays, outputs)
+        return self._raw_call(self._engine.bind(arrays, list(map(np.asarray, outputs)), shape), arrays, outputs)
 
     def _refuse_overlap(self, outputs: Sequence[Array], arrays: Sequence[Array]) -> None:
         for output, label in zip(outputs, self._labels, strict=True):
@@ -179,7 +181,7 @@ class Kernel(KernelPage):
 
     def _raw_call(self, bound: "partial[int]", inputs: Sequence[Array], outputs: tuple[Array, ...]) -> RawCall:
         call = RawCall(bound.func, *bound.args)
-        call.out, call._inputs = outputs, tuple(inputs)
+        call.out, call._inputs, call._kernel = outputs, tuple(inputs), self
         call.value, call.grads = outputs[0], _new_tuple(self._gradient_type, outputs[1:])
         return call
 
@@ -346,6 +348,7 @@ def _flat_order(spec: KernelSpec) -> list[tuple[str, int | None]]:
     return [(name, place.get(name)) for name in spec.inputs]
 
 
+@lru_cache(maxsize=256)
 def _gradient_type(wrt: tuple[str, ...]) -> type:
     fields: list[str] = []
     taken = set(wrt)
@@ -355,7 +358,14 @@ def _gradient_type(wrt: tuple[str, ...]) -> type:
             legal += "_"
         taken.add(legal)
         fields.append(legal)
-    return namedtuple("Gradient", fields)
+    made = _named_tuple("Gradient", fields)
+    made.__reduce__ = lambda grads: (_gradient, (wrt, tuple(grads)))  # pickle would look for a class of this module
+    return made  # type: ignore[no-any-return]  # a type
+
+
+def _gradient(wrt: tuple[str, ...], numbers: tuple[Any, ...]) -> Any:
+    """A pickled gradient again."""
+    return _new_tuple(_gradient_type(wrt), numbers)
 
 
 def _signature(spec: KernelSpec) -> inspect.Signature | None:

@@ -252,8 +252,13 @@ static int sd_py_make_room(const sd_py_call *call, sd_py_frame *frame)
 {
     const sd_py_part *part = call->parts + call->inputs;
 
-    if (call->gradient != Py_None && (frame->gradient = PyTuple_New(call->outputs - 1)) == NULL)
-        return -1;
+    if (call->gradient != Py_None) {
+        frame->gradient = PyTuple_New(call->outputs - 1);
+        if (frame->gradient == NULL)
+            return -1;
+        if (call->outputs > 1) /* it has gaps, and whoever asks the collector for all objects would stumble over them */
+            PyObject_GC_UnTrack(frame->gradient);
+    }
     for (Py_ssize_t k = 0; k < call->outputs; ++k, ++part) {
         PyObject *made = NULL;
         int status = part->axes == 0 ? 0 : sd_py_new_array(call, part, frame, &made);

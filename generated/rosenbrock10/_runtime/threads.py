@@ -13,8 +13,9 @@ The module is copied verbatim into generated packages.
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
-from threading import Condition, Lock, Thread, get_ident
+from threading import Lock, RLock, Thread, get_ident
 
 # Waking a helper takes some 50 us, and a batch as long as it is not worth one: 100,000 points of a small formula.
 LEAST = 100_000
@@ -64,17 +65,20 @@ def run(calls: Sequence[Callable[[], int]], threads: int) -> int:
 
     An exception of a call, or Ctrl-C, passes once no call is running any more; the rest is then not made.
     """
-    batch = _Batch(calls)
-    _helpers().help_with(batch, min(threads, len(calls)) - 1)
-    return batch.finish()
+    return _Batch(calls).finish(min(threads, len(calls)) - 1)
 
 
 class _Batch:
-    """Calls that are handed out one by one."""
+    """Calls that are handed out one by one.
+
+    Ctrl-C may raise between any two instructions of the caller. A plain lock and a SimpleQueue are C, so that it never
+    comes between taking the lock and the block that gives it back; a Condition is Python, and was left locked.
+    """
 
     def __init__(self, calls: Sequence[Callable[[], int]]) -> None:
         self._calls = calls
-        self._changed = Condition(Lock())
+        self._lock = Lock()
+        self._idle: SimpleQueue[None] = SimpleQueue()  # has something whenever the last call that ran has ended
         self._begun = self._status = 0
         self._running: set[int] = set()  # threads that have a call
         self._error: BaseException | None = None
@@ -87,16 +91,16 @@ class _Batch:
                 status = call()
             except BaseException as raised:
                 error = raised
-            with self._changed:
+            with self._lock:
                 self._running.discard(get_ident())
                 self._status = self._status or status
                 if error is not None:
                     self._error, self._begun = self._error or error, len(self._calls)
                 if not self._running:
-                    self._changed.notify_all()
+                    self._idle.put(None)
 
     def _next(self) -> Callable[[], int] | None:
-        with self._changed:
+        with self._lock:
             if self._begun >= len(self._calls):
                 return None
             call = self._calls[self._begun]
@@ -104,22 +108,23 @@ class _Batch:
             self._running.add(get_ident())
             return call
 
-    def finish(self) -> int:
-        """Take calls, then wait for those that others have begun."""
+    def finish(self, helpers: int = 0) -> int:
+        """Take calls, with up to so many helpers, then wait for those that they have begun."""
         interrupt: BaseException | None = None
         try:
+            _helpers().help_with(self, helpers)
             self.work()
-        except BaseException as raised:  # Ctrl-C between two calls
+        except BaseException as raised:  # Ctrl-C between two calls, or before the first
             interrupt = raised
         while True:
             try:
-                with self._changed:
+                with self._lock:
                     if interrupt is not None:  # it may have come while this thread took a call, or gave one back
                         self._begun = len(self._calls)
                         self._running.discard(get_ident())
-                    while self._running:
-                        self._changed.wait()
-                break
+                    if not self._running:
+                        break
+                self._idle.get()
             except BaseException as raised:  # C still writes into the caller's arrays: no way out before it has ended
                 interrupt = raised
         if interrupt or self._error:
@@ -133,16 +138,15 @@ class _Helpers:
     def __init__(self) -> None:
         self.process = os.getpid()
         self._batches: SimpleQueue[_Batch] = SimpleQueue()
-        self._started, self._lock = 0, Lock()
+        self._started, self._lock = 0, RLock()  # the handler of a signal may come here while its own thread is here
 
     def help_with(self, batch: _Batch, count: int) -> None:
         """Let up to `count` threads take calls of a batch."""
-        with self._lock:
-            missing = max(0, count - self._started)
-            self._started += missing
-        for _ in range(missing):
-            Thread(target=self._serve, name="symdiff-helper", daemon=True).start()
-        for _ in range(count):
+        with self._lock, suppress(RuntimeError):  # no thread left, or the interpreter is ending: fewer help then
+            while self._started < count:
+                Thread(target=self._serve, name="symdiff-helper", daemon=True).start()
+                self._started += 1
+        for _ in range(min(count, self._started)):
             self._batches.put(batch)
 
     def _serve(self) -> None:
