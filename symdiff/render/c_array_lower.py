@@ -291,11 +291,12 @@ def _index(low: Lowering, call: Call, args: list[Elem], target: Target | None) -
 def _put(low: Lowering, call: Call, args: list[Elem], target: Target | None) -> Elem | None:
     items, shape = call.options
     goal = low.goal(target, "put", shape)
-    if not goal.add:
-        low.write(goal.variable, number(ZERO_NUMBER, shape), False)
     place = indexed(read(goal.variable), items, args[0].shape).load
     if not shape or place is None:
         return args[0]
+    fills = product(args[0].shape) == product(shape) and place.offset == 0 and place.strides == row_major(shape)
+    if not goal.add and not fills:  # else no zero is left
+        low.write(goal.variable, number(ZERO_NUMBER, shape), False)
     low.write(goal.variable, args[0], goal.add, place)
     return None if target else read(goal.variable)
 

@@ -399,7 +399,8 @@ def _put(printer: NumpyPrinter, call: Call) -> Spelling:
 
 
 def _reshape(printer: NumpyPrinter, call: Call) -> Spelling:
-    return Spelling(f"np.reshape({{0}}, {printer.shape(call.options[0])})", ATOM, (LOOSE,))
+    number = "" if call.options[0] else "[()]"  # a copy, and not an array without axes that shows the operand's memory
+    return Spelling(f"np.reshape({{0}}, {printer.shape(call.options[0])}){number}", ATOM, (LOOSE,))
 
 
 def _filled(name: str) -> Callable[[NumpyPrinter, Call], Spelling]:

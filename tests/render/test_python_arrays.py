@@ -202,6 +202,35 @@ def test_outputs_share_nothing() -> None:
 
 @pytest.mark.parametrize(
     "text",
+    [
+        "a: (); b: (1,); a*a + sum(reshape(a, (1,))*b)",  # the adjoint of a starts with b as a number
+        "a: (); b: (1, 1); a*a + sum(reshape(a, (1, 1))*b)",
+        "a: (); b: (1,); w = tanh(b)/exp(b); sum(w*reshape(a, (1,)))",  # with w, whose memory is used again
+    ],
+)
+def test_an_array_of_one_element_as_a_number_is_a_copy(text: str) -> None:
+    program = symdiff.formula(text).gradient()
+    at = point(program.data)
+    before = at["b"].copy()
+    value, gradients = module_of(program.source("python")).gradient(*at.values())
+    np.testing.assert_array_equal(at["b"], before)
+    for found, wanted in zip([value, *gradients], evaluated(program.tape, at, program.data), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["b: (1,); reshape(b, ())", "x: (); y: 2; where(x > 0, x, sum(y))",
+     "x: (); y: 2; where(x > 0, x, sum(y))**2 + where(x > 1, x, 2)", "x: (); X: (2, 2); min(x, sum(X))"],
+)  # fmt: skip
+def test_results_that_are_numbers_are_of_numpys_type(text: str) -> None:
+    program = symdiff.formula(text).gradient()
+    value, gradients = module_of(program.source("python")).gradient(*point(program.data).values())
+    assert {type(each) for each in (value, *gradients) if not np.ndim(each)} == {np.float64}
+
+
+@pytest.mark.parametrize(
+    "text",
     ["X: (n, 3); X", "X: (n, 3); X.T", "X: (n, 3); X[1]", "x: 3; stack(x, x)", "x: (); x*ones(3)", "x: 3; ones((2, 2))",
      "X: (2, 3); reshape(X, -1)", "x: 3; diag(x)", "X: (3, 3); diag(X)", "X: (3, 1); X[:, 0]",
      "x: 3; x[None] + zeros((3, 1))"],
