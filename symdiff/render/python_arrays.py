@@ -267,7 +267,7 @@ def _is_put(expr: Expr) -> bool:
 
 
 def _is_numpys_number(expr: Expr) -> bool:
-    """Whether code gives a NumPy number for it: not for Python's numbers, nor for the array without axes of a choice."""
+    """Whether code gives one of NumPy's numbers: not one of Python's, nor the array without axes of a choice."""
     return bool(names(expr)) and not (isinstance(expr, Call) and expr.op == "where")
 
 
