@@ -74,6 +74,12 @@ def _value(given: Spec, *arrays: np.ndarray) -> np.ndarray:
     return contract_numpy((given, given.sizes), *arrays)
 
 
+def test_a_sum_over_nothing_is_zero_whatever_lies_behind_it() -> None:
+    memory = np.full((4, 1), np.nan)
+    nothing, repeated = memory[:, :0], np.broadcast_to(memory, (4, 0))  # np.einsum reads one number of the latter
+    np.testing.assert_array_equal(contract_numpy((spec("ij,kj->ik"),), repeated, nothing), np.zeros((4, 4)))
+
+
 @pytest.mark.parametrize(
     ("outer", "place", "inner"),
     [
