@@ -11,8 +11,13 @@ import pytest
 
 import symdiff
 from symdiff import UnsupportedError
+from symdiff.einstein import spec
+from symdiff.expr import Name, call
 from symdiff.formula_data import FormulaData
 from symdiff.ops.evaluate import evaluate
+from symdiff.render.numpy_memory import NEW, fresh, memory
+from symdiff.render.numpy_spelling import NumpyPrinter
+from symdiff.render.python_parts import python_number
 from symdiff.tape import Tape, check_tape
 
 SYSTEM_A = """
@@ -190,6 +195,25 @@ def test_a_square_matrix_is_checked_to_be_one() -> None:
     module = module_of(symdiff.formula("A: (n, n); trace(A)").gradient().source("python"))
     with pytest.raises(ValueError, match=r"A has shape \(3, 4\), expected \(n, n\)"):
         module.value(np.ones((3, 4)))
+
+
+@pytest.mark.parametrize("text", ["iji->ji", "iij->ij", "i->i", "ij->ji", "ii->i", "i->i1", "ij->", "i1->i", "1i->ij"])
+def test_what_is_said_to_be_new_is_new(text: str) -> None:
+    given = spec(text, {"j": "m"})
+    operand = np.ones([1 if index == "1" else 2 for index in given.operands[0]])
+    shapes = {"x": tuple(1 if index == "1" else {"i": "n", "j": "m"}[index] for index in given.operands[0])}
+    printer = NumpyPrinter(
+        "python", {name: name for name in "xnm"}, python_number, {}, shapes=shapes, dims=frozenset("nm")
+    )
+    product = call("contract", Name("x"), options=(given,))
+    value = eval(printer(product), {"np": np, "x": operand, "n": 2, "m": 2})
+    assert fresh(memory(printer, product, {"x": NEW})) != np.shares_memory(value, operand)
+
+
+def test_a_product_of_two_sums_can_be_a_vector() -> None:
+    printer = NumpyPrinter("python", {"x": "x", "y": "y"}, python_number, {}, shapes={"x": ("n",), "y": ()})
+    text = printer(call("contract", Name("x"), Name("y"), options=(spec("i,->1"),)))
+    assert eval(text, {"np": np, "x": np.ones(3), "y": np.float64(2.0)}).tolist() == [6.0]
 
 
 def test_outputs_share_nothing() -> None:
