@@ -271,17 +271,14 @@ def merged(outer: Spec, place: int, inner: Spec) -> tuple[Spec, tuple[Size, ...]
     parts[place : place + 1] = inside
     output = outer.output.translate(_table(same))
     sizes = {same.get(index, index): size for index, size in outer.sizes}
-    factors: list[Size] = []
+    summed: dict[str, Size] = {}  # two indices of which a diagonal of `outer` makes one are one sum
     for index, size in inner.sizes:
         letter = names[index]
         if any(letter in part for part in parts):
             continue
-        if letter in output:
-            sizes[letter] = size
-        else:
-            factors.append(size)
+        (sizes if letter in output else summed)[letter] = size
     kept = tuple((i, size) for i, size in sizes.items() if all(i not in part for part in parts))
-    return Spec(tuple(parts), output, kept), tuple(factors)
+    return Spec(tuple(parts), output, kept), tuple(summed.values())
 
 
 __all__ = [

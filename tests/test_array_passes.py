@@ -42,6 +42,11 @@ def test_broadcasts_vanish_before_elementwise_steps_and_products() -> None:
     assert lines["w_bar"] == "v2_bar*sum(X, axis=0)"
 
 
+def test_a_product_of_two_repeated_arrays_is_that_of_what_they_repeat() -> None:
+    lines = _code("A: (n, n); x: (n, 1); y: (1, 1); sum((A @ (ones((n, n)) @ x))*y)")
+    assert lines["A_bar"].startswith("broadcast(")
+
+
 def test_numbers_come_first() -> None:
     lines = _code("W: (3, 2); lam: const(); lam*sum(W**2)")
     assert lines["W_bar"] == "2*lam*W"

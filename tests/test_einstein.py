@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import symdiff
 from symdiff.einstein import Form, Spec, familiar, merged, spec
 from symdiff.expr import Name
 from symdiff.ops.array_core import contraction, fitted
@@ -72,6 +73,29 @@ def _array(part: str, seed: int) -> np.ndarray:
 
 def _value(given: Spec, *arrays: np.ndarray) -> np.ndarray:
     return contract_numpy((given, given.sizes), *arrays)
+
+
+def test_a_trace_of_what_is_repeated_along_both_axes_counts_the_diagonal() -> None:
+    inner = Spec(("",), "ij", (("i", "n"), ("j", "n")))
+    assert merged(spec("ii->"), 0, inner) == (Spec(("",), ""), ("n",))
+    formula = symdiff.formula("s: (); x: n; sum(diag(ones((n, n)) @ (s*ones((n, n))))) + sum(x)")
+    value, gradients = formula.gradient().compile("numpy")(s=2.0, x=np.zeros(3))
+    assert (value, gradients.s) == (18.0, 9.0)
+
+
+def test_a_product_of_numbers_keeps_the_shape_that_they_are_repeated_to() -> None:
+    given = Spec(("", ""), "ij", (("i", 2), ("j", 3)))
+    assert shape_of(contraction(given, [Name("s"), Name("t")]), {}) == (2, 3)
+    assert shape_of(contraction(Spec(("", ""), "1"), [Name("s"), Name("t")]), {}) == (1,)
+    text = "s: (); t: (); x: n; sum((s*ones((n, 3))) @ (t*ones((3, n)))) + sum(x)"
+    value, gradients = symdiff.formula(text).gradient().compile("numpy")(s=2.0, t=5.0, x=np.zeros(4))
+    assert (value, gradients.s, gradients.t) == (480.0, 240.0, 96.0)
+
+
+def test_a_sum_over_nothing_is_zero_whatever_lies_behind_it() -> None:
+    memory = np.full((4, 1), np.nan)
+    nothing, repeated = memory[:, :0], np.broadcast_to(memory, (4, 0))  # np.einsum reads one number of the latter
+    np.testing.assert_array_equal(contract_numpy((spec("ij,kj->ik"),), repeated, nothing), np.zeros((4, 4)))
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,8 @@ def contraction(given: Spec, args: Sequence[Expr]) -> Expr:
     made = _arrays(given, arrays) if arrays else ONE_NUMBER
     for factor in reversed(scalars):
         made = factor if made == ONE_NUMBER else made if factor == ONE_NUMBER else call("mul", factor, made)
+    if not arrays and given.output:  # a product of numbers, repeated
+        return _arrays(Spec(("",), given.output, given.sizes), [("", made)])
     return made
 
 

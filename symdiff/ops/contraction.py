@@ -72,7 +72,10 @@ def contract_numpy(options: tuple[Any, ...], *arrays: Any) -> Any:
         sizes |= {i: n for i, n in zip(part, np.shape(array), strict=True) if i != UNIT}
     kept = [i for i in dict.fromkeys(spec.output) if i != UNIT]
     inside = [i for i in kept if any(i in part for part in spec.operands)]
-    value = np.einsum(*operands, [table[i] for i in inside])
+    if any(array.size == 0 for array in operands[::2]):  # einsum multiplies by what lies behind a repeated one: NaN
+        value = np.zeros([sizes[i] for i in inside], np.result_type(*operands[::2]))
+    else:
+        value = np.einsum(*operands, [table[i] for i in inside])
     shape = [1 if i == UNIT else sizes[i] for i in spec.output]
     if inside == [i for i in spec.output if i != UNIT]:
         return np.reshape(value, shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 
@@ -12,17 +12,21 @@ from symdiff.ops import ARRAYS
 from symdiff.ops.array_core import contraction, fitted, size_expr
 from symdiff.ops.infer import call_shape, shape_of
 from symdiff.passes.products import elementary
-from symdiff.shapes import Shape, broadcast
+from symdiff.shapes import Shape, Size, broadcast
 from symdiff.tape import PRIMAL, Namer, Step, Tape
 
 _VIEWS = ("transpose", "diagonal")
 
 
-def substituted(spec: Spec, args: Sequence[Expr], place: int, inner: Call) -> Expr:
-    """A contraction whose operand at `place` is the contraction `inner`, as one contraction."""
-    assert inner.op == "contract", inner
-    joined, factors = merged(spec, place, inner.options[0])
-    made = contraction(joined, [*args[:place], *inner.args, *args[place + 1 :]])
+def substituted(spec: Spec, args: Sequence[Expr], inner: Mapping[int, Call]) -> Expr:
+    """A contraction whose operands at the places in `inner` are contractions, as one contraction."""
+    operands, factors = list(args), list[Size]()
+    for place in sorted(inner, reverse=True):
+        assert inner[place].op == "contract", inner[place]
+        spec, more = merged(spec, place, inner[place].options[0])
+        operands[place : place + 1] = inner[place].args
+        factors += more
+    made = contraction(spec, operands)
     for size in factors:
         made = call("mul", size_expr(size), made)
     return made
@@ -33,15 +37,10 @@ def inline_transposes(tape: Tape) -> Tape:
     views: dict[str, Call] = {}
 
     def node(typed: Call, args: list[Expr]) -> Expr:
-        made: Expr = typed.over(args)
-        if typed.op != "contract":
-            return made
-        for place in range(len(args) - 1, -1, -1):
-            inner = args[place]
-            found = views.get(inner.id) if isinstance(inner, Name) else None
-            if found is not None and isinstance(made, Call) and made.op == "contract" and len(made.args) == len(args):
-                made = substituted(made.options[0], made.args, place, found)
-        return made
+        inner = {k: views[arg.id] for k, arg in enumerate(args) if isinstance(arg, Name) and arg.id in views}
+        if typed.op != "contract" or not inner:
+            return typed.over(args)
+        return substituted(typed.options[0], args, inner)
 
     steps: list[Step] = []
     shapes, namer = dict(tape.shapes), Namer(tape.bound_names())
@@ -100,16 +99,10 @@ def _small(expr: Expr, full: dict[str, Shape], small: dict[str, Shape]) -> tuple
 
 def _contracted(typed: Call, args: list[tuple[Expr, Shape, Shape]]) -> Expr:
     """The contraction over small operands; a pure broadcast is the operand itself, aligned."""
-    made: Expr = typed.over(arg for arg, _, _ in args)
-    for place in range(len(args) - 1, -1, -1):
-        arg, want, have = args[place]
-        if want == have:
-            continue
-        spread = fitted(arg, have, want)
-        assert isinstance(spread, Call)
-        if not isinstance(made, Call) or made.op != "contract" or len(made.args) <= place:  # it became simpler
-            return typed.over(fitted(arg, have, want) for arg, want, have in args)
-        made = substituted(made.options[0], made.args, place, spread)
+    spread = {k: fitted(arg, have, want) for k, (arg, want, have) in enumerate(args) if want != have}
+    inner = {k: call for k, call in spread.items() if isinstance(call, Call)}
+    small = [arg for arg, _, _ in args]
+    made = substituted(typed.options[0], small, inner) if inner else typed.over(small)
     if isinstance(made, Call) and made.op == "contract" and familiar(made.options[0]).kind == "broadcast":
         return _unspread(made)
     return made

@@ -54,6 +54,7 @@ class Lowering:
         for step in tape.steps:
             self._step(step)
         self.results = [self._result(k, label, expr) for k, (label, expr) in enumerate(tape.outputs)]
+        self.statements = _needed(self.statements, self.results)
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
@@ -174,6 +175,8 @@ class Lowering:
         if not variable.shape:
             self.emit(Scalar(variable, elem, add))
             return
+        if 0 in elem.shape:
+            return
         whole = place or Leaf(variable, 0, row_major(elem.shape))
         elem = self.simple(elem)
         if place is not None and not is_exact(elem):
@@ -250,6 +253,8 @@ class Lowering:
         """The sum over all axes that are not kept, as an array of `shape` (the kept sizes, and axes of size 1)."""
         wide = [k for k, size in enumerate(elem.shape) if size != 1]
         kept = tuple(wide.index(k) for k in kept if k in wide)
+        if 0 in elem.shape:
+            elem = number(ZERO_NUMBER, elem.shape)  # reads nothing
         elem = self.simple(taken(elem, wide, tuple(elem.shape[k] for k in wide)))
         if len(kept) == len(wide):
             return reshaped(elem, shape) or reshaped(self.copied(elem), shape)
@@ -258,6 +263,19 @@ class Lowering:
         goal = self.goal(target, "sum", shape)
         self.emit(Total(goal.variable, elem, goal.add, kept))
         return None if target else read(goal.variable)
+
+
+def _needed(statements: Sequence[Statement], results: Sequence[Elem]) -> list[Statement]:
+    """Without what nothing reads, such as a value of which a step takes no element: of that the comments alone."""
+    read = {leaf.variable for elem in results for leaf in elem.leaves.values()}
+    kept: list[Statement] = []
+    for statement in reversed(statements):
+        if isinstance(statement, Remark) or statement.variable in read:
+            kept.append(statement)
+            read.update(() if isinstance(statement, Remark) else (leaf.variable for leaf in statement.reads()))
+        elif statement.notes:
+            kept.append(Remark(statement.notes))
+    return kept[::-1]
 
 
 def joins(shape: Shape, kept: tuple[int, ...]) -> bool:
@@ -291,11 +309,13 @@ def _index(low: Lowering, call: Call, args: list[Elem], target: Target | None) -
 def _put(low: Lowering, call: Call, args: list[Elem], target: Target | None) -> Elem | None:
     items, shape = call.options
     goal = low.goal(target, "put", shape)
-    if not goal.add:
-        low.write(goal.variable, number(ZERO_NUMBER, shape), False)
     place = indexed(read(goal.variable), items, args[0].shape).load
     if not shape or place is None:
         return args[0]
+    given = args[0].shape
+    fills = product(given) == product(shape) and place.offset == 0 and place.strides == row_major(given)
+    if not goal.add and not fills:  # else no zero is left
+        low.write(goal.variable, number(ZERO_NUMBER, shape), False)
     low.write(goal.variable, args[0], goal.add, place)
     return None if target else read(goal.variable)
 

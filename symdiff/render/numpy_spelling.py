@@ -257,6 +257,8 @@ def _summed_factor(spec: Spec) -> Spelling | None:
     """`reduce_sum(a, axis=None)*b`: the sum over an outer product."""
     if len(spec.operands) != 2 or spec.sizes or set(spec.operands[0]) & set(spec.operands[1]):
         return None
+    if spec.output not in ("", *spec.operands):
+        return None
     places, needs = [], []
     for k, part in enumerate(spec.operands):
         whole = not set(part) & set(spec.output)
@@ -293,7 +295,8 @@ def _without_units(printer: NumpyPrinter, call: Call, spec: Spec) -> Core:
         text, strength = f"{scalar}*{text if strength > MUL else f'({text})'}", MUL
     needs = tuple(ATOM for _ in places)
     if inside == spec.output:
-        return Core(Spelling(text, strength, needs), core is not None and core.ordered, bool(core and core.view))
+        view = core.view if core is not None else len(arrays) == len(places) == 1 and not reduced.summed  # a diagonal
+        return Core(Spelling(text, strength, needs), core is not None and core.ordered, view)
     text = text if strength == ATOM else f"({text})"
     return Core(Spelling(_outside(printer, call, spec, inside, text), ATOM, needs), False, True)
 
@@ -398,7 +401,8 @@ def _put(printer: NumpyPrinter, call: Call) -> Spelling:
 
 
 def _reshape(printer: NumpyPrinter, call: Call) -> Spelling:
-    return Spelling(f"np.reshape({{0}}, {printer.shape(call.options[0])})", ATOM, (LOOSE,))
+    number = "" if call.options[0] else "[()]"  # a copy, and not an array without axes that shows the operand's memory
+    return Spelling(f"np.reshape({{0}}, {printer.shape(call.options[0])}){number}", ATOM, (LOOSE,))
 
 
 def _filled(name: str) -> Callable[[NumpyPrinter, Call], Spelling]:

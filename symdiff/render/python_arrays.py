@@ -227,13 +227,13 @@ class _Body:
     def results(self) -> list[str]:
         """The outputs as new arrays in C order; scalars as NumPy's."""
         given = {each.name for each in self.tape.inputs}
-        constant = {step.target for step in self.tape.steps if not step.shape and not names(step.expr)}
+        other = {step.target for step in self.tape.steps if not step.shape and not _is_numpys_number(step.expr)}
         taken: set[str] = set()
         made = []
         for _, expr in self.tape.outputs:
             shape, text = self.printer.shape_of(expr), self.printer(expr)
             root = self._root(expr.id) if isinstance(expr, Name) else None
-            own = root is not None and root not in given and root not in taken and root not in constant
+            own = root is not None and root not in given and root not in taken and root not in other
             if root is not None:
                 taken.add(root)
             made.append(self._result(expr, text, own, bool(shape)))
@@ -265,6 +265,11 @@ class _Body:
 
 def _is_put(expr: Expr) -> bool:
     return isinstance(expr, Call) and expr.op == "put"
+
+
+def _is_numpys_number(expr: Expr) -> bool:
+    """Whether code gives one of NumPy's numbers: not one of Python's, nor the array without axes of a choice."""
+    return bool(names(expr)) and not (isinstance(expr, Call) and expr.op == "where")
 
 
 def _is_boolean(expr: Expr) -> bool:

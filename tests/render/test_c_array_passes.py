@@ -29,6 +29,12 @@ FIXED = {
     "sums": "X: (4, 8)\nb: 8\nY = X*b\nsum(sum(Y, axis=0)**3) + sum(sum(exp(Y), axis=1)**2) + sum(tanh(X)*X)",
     "views": "X: (4, 4)\nv: 4\nsum(exp(X.T + diag(v))*X) + sum(sin(X[::-1, 1:3])) + sum(exp(eye(4)*X))",
     "one": "x: 1\nX: (1, 1)\nsum(exp(x)*X) + sum(softmax(X, axis=0))",
+    "turned axes of one element": "x: (1, 1)\ny: (2, 1)\n"
+    "sum(sin(concat(y, (x.T + 3*eye(1))[:, ::-1][::-1], axis=0)))",  # slices that leave nothing out
+    "no elements taken": "x: (1, 3)\ny: (2, 3)\nz: ()\nt = exp(x)\n"
+    "sum(t[:0]*z) + sum(concat(y[:0]/z, x, axis=0)**2) + sum(concat(sin(z*y), x[1:], axis=0))",
+    "one of nothing and one": "x: (1, 1)\ny: (1, 1)\nsum((-concat(x[:0], y, axis=0))*x)",
+    "an axis more": "x: 1\ny: 1\nsum((x*y)[:, None]*cumsum(x))",
     "whole block": "X: (8, 8)\nsum(sigmoid(X)*X) + sum(logsumexp(X, axis=1))",
 }
 ROWS = {

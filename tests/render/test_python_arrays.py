@@ -11,8 +11,13 @@ import pytest
 
 import symdiff
 from symdiff import UnsupportedError
+from symdiff.einstein import spec
+from symdiff.expr import Name, call
 from symdiff.formula_data import FormulaData
 from symdiff.ops.evaluate import evaluate
+from symdiff.render.numpy_memory import NEW, fresh, memory
+from symdiff.render.numpy_spelling import NumpyPrinter
+from symdiff.render.python_parts import python_number
 from symdiff.tape import Tape, check_tape
 
 SYSTEM_A = """
@@ -192,12 +197,60 @@ def test_a_square_matrix_is_checked_to_be_one() -> None:
         module.value(np.ones((3, 4)))
 
 
+@pytest.mark.parametrize("text", ["iji->ji", "iij->ij", "i->i", "ij->ji", "ii->i", "i->i1", "ij->", "i1->i", "1i->ij"])
+def test_what_is_said_to_be_new_is_new(text: str) -> None:
+    given = spec(text, {"j": "m"})
+    operand = np.ones([1 if index == "1" else 2 for index in given.operands[0]])
+    shapes = {"x": tuple(1 if index == "1" else {"i": "n", "j": "m"}[index] for index in given.operands[0])}
+    printer = NumpyPrinter(
+        "python", {name: name for name in "xnm"}, python_number, {}, shapes=shapes, dims=frozenset("nm")
+    )
+    product = call("contract", Name("x"), options=(given,))
+    value = eval(printer(product), {"np": np, "x": operand, "n": 2, "m": 2})
+    assert fresh(memory(printer, product, {"x": NEW})) != np.shares_memory(value, operand)
+
+
+def test_a_product_of_two_sums_can_be_a_vector() -> None:
+    printer = NumpyPrinter("python", {"x": "x", "y": "y"}, python_number, {}, shapes={"x": ("n",), "y": ()})
+    text = printer(call("contract", Name("x"), Name("y"), options=(spec("i,->1"),)))
+    assert eval(text, {"np": np, "x": np.ones(3), "y": np.float64(2.0)}).tolist() == [6.0]
+
+
 def test_outputs_share_nothing() -> None:
     module = module_of(symdiff.formula("x: 3; y: 3; z: 3; sum(x + y + z.T)").gradient().source("python"))
     _, (x_bar, y_bar, z_bar) = module.gradient(*np.ones((3, 3)))
     x_bar += 1
     y_bar += 2
     np.testing.assert_array_equal([x_bar, y_bar, z_bar], [[2.0] * 3, [3.0] * 3, [1.0] * 3])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: (); b: (1,); a*a + sum(reshape(a, (1,))*b)",  # the adjoint of a starts with b as a number
+        "a: (); b: (1, 1); a*a + sum(reshape(a, (1, 1))*b)",
+        "a: (); b: (1,); w = tanh(b)/exp(b); sum(w*reshape(a, (1,)))",  # with w, whose memory is used again
+    ],
+)
+def test_an_array_of_one_element_as_a_number_is_a_copy(text: str) -> None:
+    program = symdiff.formula(text).gradient()
+    at = point(program.data)
+    before = at["b"].copy()
+    value, gradients = module_of(program.source("python")).gradient(*at.values())
+    np.testing.assert_array_equal(at["b"], before)
+    for found, wanted in zip([value, *gradients], evaluated(program.tape, at, program.data), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["b: (1,); reshape(b, ())", "x: (); y: 2; where(x > 0, x, sum(y))",
+     "x: (); y: 2; where(x > 0, x, sum(y))**2 + where(x > 1, x, 2)", "x: (); X: (2, 2); min(x, sum(X))"],
+)  # fmt: skip
+def test_results_that_are_numbers_are_of_numpys_type(text: str) -> None:
+    program = symdiff.formula(text).gradient()
+    value, gradients = module_of(program.source("python")).gradient(*point(program.data).values())
+    assert {type(each) for each in (value, *gradients) if not np.ndim(each)} == {np.float64}
 
 
 @pytest.mark.parametrize(
