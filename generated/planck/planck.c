@@ -47,9 +47,9 @@ enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 #pragma GCC optimize("fp-contract=fast")
 #endif
 
-/* What is faster than libm and division over a limited range. `sd_fast` is a constant in every call: 1 in the batch
-   loop, where the compiler can use fused multiply-add. A point whose reach, a sum of squares of what that is given, is
-   beyond SD_REACH is then done again without. */
+/* Ways that are faster than libm or a division, over a limited range. `sd_fast` is a constant in every call: 1 in the
+   batch loop, where the compiler can use fused multiply-add. A point whose reach, a sum of the squares of what they are
+   given, is beyond SD_REACH is then done again without them. */
 #if defined(SYMDIFF_SIMD) && defined(__FMA__)
 #define SD_FAST 1
 #define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
@@ -235,7 +235,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double lam, const dou
     *value_out = B;
     *d_lam = lam_bar;
     *d_T = T_bar;
-#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
+#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast ways */
     return sd_reach;
 #else
     return 0.0;
@@ -260,7 +260,7 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
                 &sd_out_1[i], &sd_out_2[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
             any |= !(reach[i] <= SD_REACH);
-        if (any) /* those points again, without what is fast */
+        if (any) /* those points again, without the fast ways */
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (!(reach[i] <= SD_REACH))
                     (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i],

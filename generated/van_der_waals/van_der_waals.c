@@ -46,9 +46,9 @@ enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 #pragma GCC optimize("fp-contract=fast")
 #endif
 
-/* What is faster than libm and division over a limited range. `sd_fast` is a constant in every call: 1 in the batch
-   loop, where the compiler can use fused multiply-add. A point whose reach, a sum of squares of what that is given, is
-   beyond SD_REACH is then done again without. */
+/* Ways that are faster than libm or a division, over a limited range. `sd_fast` is a constant in every call: 1 in the
+   batch loop, where the compiler can use fused multiply-add. A point whose reach, a sum of the squares of what they are
+   given, is beyond SD_REACH is then done again without them. */
 #if defined(SYMDIFF_SIMD) && defined(__FMA__)
 #define SD_FAST 1
 #define SD_REACH 1960000.0 /* 1400 squared; NaN is beyond it */
@@ -83,7 +83,7 @@ SD_INLINE double sd_value_body(const int sd_fast, const double T, const double v
     const double v5 = SD_OVER(a, v4);                    /* (5) */
     const double p = v3 - v5;                            /* (6) */
     *value_out = p;
-#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
+#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast ways */
     return sd_reach;
 #else
     return 0.0;
@@ -107,7 +107,7 @@ SD_CORE void sd_value_blocks(size_t blocks, const double *const *in, const size_
                 &sd_out_0[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
             any |= !(reach[i] <= SD_REACH);
-        if (any) /* those points again, without what is fast */
+        if (any) /* those points again, without the fast ways */
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (!(reach[i] <= SD_REACH))
                     (void)sd_value_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
@@ -227,7 +227,7 @@ SD_INLINE double sd_gradient_body(const int sd_fast, const double T, const doubl
     *d_v = v_bar;
     *d_a = a_bar;
     *d_b = b_bar;
-#if SD_FAST /* more than SD_REACH where an argument may be too large for what is fast */
+#if SD_FAST /* more than SD_REACH where an argument may be too large for the fast ways */
     return sd_reach;
 #else
     return 0.0;
@@ -255,7 +255,7 @@ SD_CORE void sd_gradient_blocks(size_t blocks, const double *const *in, const si
                 &sd_out_0[i], &sd_out_1[i], &sd_out_2[i], &sd_out_3[i], &sd_out_4[i]);
         for (int i = 0; i < SD_BLOCK; ++i)
             any |= !(reach[i] <= SD_REACH);
-        if (any) /* those points again, without what is fast */
+        if (any) /* those points again, without the fast ways */
             for (int i = 0; i < SD_BLOCK; ++i)
                 if (!(reach[i] <= SD_REACH))
                     (void)sd_gradient_body(0, sd_in_0[i], sd_in_1[i], sd_in_2[i], sd_in_3[i], sd_in_4[i],
