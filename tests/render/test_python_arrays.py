@@ -14,6 +14,7 @@ from symdiff import UnsupportedError
 from symdiff.einstein import spec
 from symdiff.expr import Name, call
 from symdiff.formula_data import FormulaData
+from symdiff.ops import array_helpers
 from symdiff.ops.evaluate import evaluate
 from symdiff.render.numpy_memory import NEW, fresh, memory
 from symdiff.render.numpy_spelling import NumpyPrinter
@@ -206,14 +207,14 @@ def test_what_is_said_to_be_new_is_new(text: str) -> None:
         "python", {name: name for name in "xnm"}, python_number, {}, shapes=shapes, dims=frozenset("nm")
     )
     product = call("contract", Name("x"), options=(given,))
-    value = eval(printer(product), {"np": np, "x": operand, "n": 2, "m": 2})
+    value = eval(printer(product), {**vars(array_helpers), "x": operand, "n": 2, "m": 2})
     assert fresh(memory(printer, product, {"x": NEW})) != np.shares_memory(value, operand)
 
 
 def test_a_product_of_two_sums_can_be_a_vector() -> None:
     printer = NumpyPrinter("python", {"x": "x", "y": "y"}, python_number, {}, shapes={"x": ("n",), "y": ()})
     text = printer(call("contract", Name("x"), Name("y"), options=(spec("i,->1"),)))
-    assert eval(text, {"np": np, "x": np.ones(3), "y": np.float64(2.0)}).tolist() == [6.0]
+    assert eval(text, {**vars(array_helpers), "x": np.ones(3), "y": np.float64(2.0)}).tolist() == [6.0]
 
 
 def test_outputs_share_nothing() -> None:
