@@ -37,6 +37,8 @@ FORMULAS = [
     "x: n; Z = x*ones((n, n)) + eye(n); sum(logsumexp(Z, axis=1)) + sum(exp(eye(n)))*x[0]",
     "X: (n, m); sum(mean(X**2, axis=1)) + mean(mean(X*X, axis=0)) + norm(X) + norm(X + 1)**2",
     "x: n; c: (); sum(sigmoid(c*x)) + sigmoid(c)*relu(c) + logsumexp(x)*c",
+    "X: const(n, d); y: const(n); w: d; b: (); z = X @ w + b; mean(softplus(z) - y*z)",
+    "x: n; y: const(n); z: n; mean(x*y - sin(x) - x*z) - 3*mean(x*z + z*y) + sum(2*x - x*y)",
 ]  # fmt: skip
 DTYPES = ("float64", "float32")
 ORDERS = ("C", "F", "strided", "reversed", "read-only", "offset")
