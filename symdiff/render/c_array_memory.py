@@ -1,6 +1,7 @@
 """Where every array of a program lives: in a number inside one loop, in a local array, or in the workspace.
 
-What nobody reads any more gives its place in the workspace to the next array of its size.
+What nobody reads any more gives its place in the workspace to the next array of its size: also to one that the same
+loop makes of it, element by element.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from symdiff.expr import Name
-from symdiff.render.c_array_elem import Elem, Variable
+from symdiff.render.c_array_elem import Elem, Variable, row_major
 from symdiff.render.c_array_fuse import Loop, Part, items_of, scheduled
 from symdiff.render.c_array_ir import Helper, Map, Statement, is_small
 from symdiff.render.c_array_tiles import Tile, row_length, tiled, used_by
@@ -19,6 +20,7 @@ from symdiff.shapes import Size, plus, product, size_value, times
 from symdiff.tape import Tape
 
 _LOCAL = 2048  # numbers in local arrays
+_IN_PLACE = frozenset({"softmax"})  # C functions whose result may lie where their operand does
 
 
 class MemoryUse(NamedTuple):
@@ -69,6 +71,7 @@ class Program:
     held: dict[Variable, int]
     lanes: int
     lives: dict[Variable, _Life]
+    heirs: dict[Variable, list[Variable]]
 
     def width(self, size: Size) -> int:
         """Numbers in whole vectors that hold so many."""
@@ -89,7 +92,7 @@ class Program:
 
     def without_local(self) -> Program:
         """The same with all arrays in the workspace, for a body that is cut into functions."""
-        offsets, workspace = _memory(self.lives, self.registers, set(), self.held)
+        offsets, workspace = _memory(self.lives, self.registers, set(), self.held, self.heirs)
         return replace(self, offsets=offsets, workspace=workspace, local=set(), padded=set())
 
 
@@ -111,9 +114,11 @@ def fused(
     padded = _padded(flat, lives, local)
     _stretch(parts, lives)
     held = {each: part.rows for part in parts if isinstance(part, Tile) for each in part.held}
-    offsets, workspace = _memory(lives, registers, local, held)
-    variables = list(lives)
-    return Program(parts, registers, offsets, workspace, variables, several | more, local, padded, held, lanes, lives)
+    heirs = _heirs(flat, lives)
+    offsets, workspace = _memory(lives, registers, local, held, heirs)
+    return Program(
+        parts, registers, offsets, workspace, list(lives), several | more, local, padded, held, lanes, lives, heirs
+    )
 
 
 def _stretch(parts: Sequence[Part | Tile], lives: dict[Variable, _Life]) -> None:
@@ -139,6 +144,11 @@ class _Life:
     def start(self) -> int:
         """The first part in which it is in use."""
         return min(self.writers + self.readers)
+
+    @property
+    def end(self) -> int:
+        """The last part in which it is in use."""
+        return max(self.writers + self.readers)
 
 
 def numbers_of(variable: Variable, held: Mapping[Variable, int]) -> Size:
@@ -211,8 +221,44 @@ def _padded(parts: list[Part], lives: dict[Variable, _Life], local: set[Variable
     return found
 
 
+def _heirs(parts: Sequence[Part], lives: Mapping[Variable, _Life]) -> dict[Variable, list[Variable]]:
+    """For every array that a part makes element by element of others: those others that nothing reads from then on."""
+    found: dict[Variable, list[Variable]] = {}
+    for place, part in enumerate(parts):
+        made: dict[Variable, list[Variable]] = {}
+        if isinstance(part, Loop):
+            for number, item in enumerate(part.items):
+                if isinstance(item, Map) and item.whole and not item.add:
+                    later = {leaf.variable for each in part.items[number + 1 :] for leaf in each.reads()}
+                    made[item.variable] = [each for each in _elementwise(part) if each not in later]
+        elif isinstance(part, Helper) and part.function in _IN_PLACE and not part.add:
+            count = product(part.sizes)
+            packed = (leaf.variable for leaf in part.operands if leaf.offset == 0)
+            made[part.variable] = [each for each in packed if each is not None and product(each.shape) == count]
+        for variable, operands in made.items():
+            if lives[variable].start == place:
+                ended = [each for each in operands if lives[each].end == place and place not in lives[each].writers]
+                found[variable] = ended
+    return found
+
+
+def _elementwise(loop: Loop) -> list[Variable]:
+    """Arrays of which a loop reads at element i nothing but element i."""
+    packed = {True: dict[Variable, None](), False: dict[Variable, None]()}
+    for item in loop.items:
+        for leaf in item.reads():
+            if leaf.variable is not None:
+                whole = leaf.offset == 0 and leaf.strides == row_major(loop.space)
+                packed[whole and product(leaf.variable.shape) == product(loop.space)][leaf.variable] = None
+    return [each for each in packed[True] if each not in packed[False]]
+
+
 def _memory(
-    lives: dict[Variable, _Life], registers: set[Variable], local: set[Variable], held: dict[Variable, int]
+    lives: dict[Variable, _Life],
+    registers: set[Variable],
+    local: set[Variable],
+    held: dict[Variable, int],
+    heirs: Mapping[Variable, list[Variable]],
 ) -> tuple[dict[Variable, Size], Size]:
     """Offsets in the workspace, and its size. What nobody reads any more gives its place to the next of its size."""
     sizes = {each: numbers_of(each, held) for each in lives}
@@ -220,18 +266,24 @@ def _memory(
     ends: dict[int, list[Variable]] = defaultdict(list)
     offsets: dict[Variable, Size] = {}
     free: dict[Size, list[Size]] = defaultdict(list)
+    inherited: set[Variable] = set()  # their places are taken already
     total: Size = 0
     for variable in arrays:
-        ends[max(lives[variable].readers + lives[variable].writers)].append(variable)
+        ends[lives[variable].end].append(variable)
     done = -1
     for variable in sorted(arrays, key=lambda each: lives[each].start):
         start = lives[variable].start
         for place in range(done + 1, start):
             for gone in ends.get(place, ()):
-                free[sizes[gone]].append(offsets[gone])
+                if gone not in inherited:
+                    free[sizes[gone]].append(offsets[gone])
         done = max(done, start - 1)
         size = sizes[variable]
-        if free[size]:
+        left = [each for each in heirs.get(variable, ()) if each in offsets and each not in inherited]
+        if same := [each for each in left if sizes[each] == size]:
+            inherited.add(same[0])
+            offsets[variable] = offsets[same[0]]
+        elif free[size]:
             offsets[variable] = free[size].pop()
         else:
             offsets[variable] = total

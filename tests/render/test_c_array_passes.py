@@ -160,6 +160,47 @@ def test_wide_products_are_left_to_blas() -> None:
     assert "size_t row =" not in source
 
 
+ATTENTION = (
+    "X: const(n, d)\nWq: (d, k)\nWk: (d, k)\nWv: (d, k)\n"
+    "A = softmax((X @ Wq) @ (X @ Wk).T/sqrt(k), axis=1)\nmean((A @ (X @ Wv))**2)"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "squares"),
+    [
+        (ATTENTION, 2),  # scores and their softmax in one place, the adjoints of both in two
+        ("X: const(n, n)\nW: n\nA = softmax(X*W, axis=0)\nsum(A @ X)", 2),
+    ],
+)
+def test_a_result_lies_where_its_operand_did(source: str, squares: int) -> None:
+    """Peak memory in arrays of n x n, where only the last reader of one makes another of it, element by element."""
+    sizes = {"n": 1000} | {name: 2 for name in ("d", "k") if name in source.partition("A =")[0]}
+    assert squares <= symdiff.formula(source).gradient().memory(**sizes).peak / 1e6 < squares + 0.1
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize(
+    "body",
+    [
+        "A = exp(X @ X); sum(A*A.T) + sum((A @ X)**2)",  # read across, read again
+        "A = X @ X; B = A + A[0]; C = B*A; sum(C @ X)",  # element by element, and a row of it besides
+        "A = X @ X; B = sin(A); C = A*B + B; sum((C @ X)*softmax(A, axis=1))",
+        "A = X @ X; B = sin(A); C = A*B; sum((C @ X)*(B @ X))",  # read again in the same loop
+        "A = softmax(X @ X, axis=0); B = softmax(A, axis=1); sum((B @ X)*B)",
+        "A = X @ X; B = where(A > 0, A, A**2); C = cumsum(B, axis=1); sum(sqrt(1 + C**2) @ X)",
+    ],
+)
+def test_what_is_read_again_keeps_its_place(body: str) -> None:
+    formula = symdiff.formula(f"X: (n, n); {body}")
+    c, numpy, value = formula.gradient().compile("c"), formula.gradient().compile("numpy"), formula.value().compile("c")
+    for size in (1, 2, 7, 40):
+        X = np.random.default_rng(size).normal(size=(size, size)) / size
+        wanted, (slope,) = numpy(X)
+        np.testing.assert_allclose([c(X)[0], value(X)], wanted, rtol=1e-11)
+        np.testing.assert_allclose(c(X)[1][0], slope, rtol=1e-11, atol=1e-13 * np.max(np.abs(slope)))
+
+
 def test_memory_says_what_is_wrong() -> None:
     program = symdiff.formula("X: (n, 3)\nsum(sin(X)*exp(X))").gradient()
     for sizes in ({}, {"m": 3}, {"n": -1}, {"n": 1, "m": 1}):
