@@ -424,7 +424,7 @@ static void sd_divide_by_sum(size_t outer, size_t length, size_t inner, double *
 }
 
 /* y = exp(x)/sum(exp(x)) along the middle axis of x, after subtraction of the largest; NaN where that is infinite or NaN.
-   x and y have outer x length x inner numbers. Goes through about 4096 of them at a time. */
+   x and y have outer x length x inner numbers, and may be the same. Goes through about 4096 of them at a time. */
 static void sd_softmax(size_t outer, size_t length, size_t inner, const double *x, double *y)
 {
     const size_t size = length * inner;
@@ -453,9 +453,9 @@ size_t attention_value_packed_workspace(const size_t *sizes)
     const size_t n = sizes[0];
     const size_t k = sizes[2];
     const size_t m = sizes[3];
-    if (2.0*(double)k*(double)n + 2.0*(double)m*(double)n + 2.0*(double)n*(double)n > (double)((size_t)-1 / 16))
+    if (2.0*(double)k*(double)n + 2.0*(double)m*(double)n + 1.0*(double)n*(double)n > (double)((size_t)-1 / 16))
         return (size_t)-1; /* more than there is */
-    return 2*k*n + 2*m*n + 2*n*n;
+    return 2*k*n + 2*m*n + n*n;
 }
 
 int attention_value_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -477,9 +477,9 @@ int attention_value_packed(const size_t *sizes, const double *const *in, double 
     double *const K = workspace + k*n;           /* n x k matrix */
     double *const V = workspace + 2*k*n;         /* n x m matrix */
     double *const v5 = workspace + 2*k*n + m*n;  /* n x n matrix */
-    double *const v7 = workspace + 2*k*n + m*n + n*n; /* n x n matrix */
+    double *const v7 = workspace + 2*k*n + m*n;  /* n x n matrix */
     double *const A = workspace + 2*k*n + m*n;   /* n x n matrix */
-    double *const v9 = workspace + 2*k*n + m*n + 2*n*n; /* n x m matrix */
+    double *const v9 = workspace + 2*k*n + m*n + n*n; /* n x m matrix */
 
     /* (1) Q = X @ Wq */
     sd_gemm(gemm, 0, 0, n, k, d, X, d, Wq, k, 0, Q, k);
@@ -538,9 +538,9 @@ size_t attention_gradient_packed_workspace(const size_t *sizes)
     const size_t n = sizes[0];
     const size_t k = sizes[2];
     const size_t m = sizes[3];
-    if (3.0*(double)k*(double)n + 3.0*(double)m*(double)n + 3.0*(double)n*(double)n + 1.0*(double)n > (double)((size_t)-1 / 16))
+    if (3.0*(double)k*(double)n + 2.0*(double)m*(double)n + 2.0*(double)n*(double)n + 1.0*(double)n > (double)((size_t)-1 / 16))
         return (size_t)-1; /* more than there is */
-    return 3*k*n + 3*m*n + 3*n*n + n;
+    return 3*k*n + 2*m*n + 2*n*n + n;
 }
 
 int attention_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -562,15 +562,15 @@ int attention_gradient_packed(const size_t *sizes, const double *const *in, doub
     double *const K = workspace + k*n;           /* n x k matrix */
     double *const V = workspace + 2*k*n;         /* n x m matrix */
     double *const v5 = workspace + 2*k*n + m*n;  /* n x n matrix */
-    double *const v7 = workspace + 2*k*n + m*n + n*n; /* n x n matrix */
+    double *const v7 = workspace + 2*k*n + m*n;  /* n x n matrix */
     double *const A = workspace + 2*k*n + m*n;   /* n x n matrix */
-    double *const v9 = workspace + 2*k*n + m*n + 2*n*n; /* n x m matrix */
-    double *const v10 = workspace + 2*k*n + 2*m*n + 2*n*n; /* n x m matrix */
-    double *const A_bar = workspace + 2*k*n + m*n + n*n; /* n x n matrix */
+    double *const v9 = workspace + 2*k*n + m*n + n*n; /* n x m matrix */
+    double *const v10 = workspace + 2*k*n + m*n + n*n; /* n x m matrix */
+    double *const A_bar = workspace + 2*k*n + 2*m*n + n*n; /* n x n matrix */
     double *const V_bar = workspace + 2*k*n;     /* n x m matrix */
-    double *const v7_bar_sum = workspace + 2*k*n + 3*m*n + 2*n*n; /* n x 1 matrix */
-    double *const v5_bar = workspace + 2*k*n + 3*m*n + 2*n*n + n; /* n x n matrix */
-    double *const Q_bar = workspace + 2*k*n + 3*m*n + 3*n*n + n; /* n x k matrix */
+    double *const v7_bar_sum = workspace + 2*k*n + 2*m*n + 2*n*n; /* n x 1 matrix */
+    double *const v5_bar = workspace + 2*k*n + m*n; /* n x n matrix */
+    double *const Q_bar = workspace + 2*k*n + 2*m*n + 2*n*n + n; /* n x k matrix */
     double *const K_bar = workspace + k*n;       /* n x k matrix */
     double *const X_bar = out[1];
     double *const Wv_bar = out[4];

@@ -46,7 +46,7 @@ typedef void (*attention_gemm)(const char *transa, const char *transb, const int
  *   T: input, constant, n x m matrix
  *   value_out: value, number
  */
-size_t attention_value_workspace(size_t n, size_t d, size_t k, size_t m); /* 2*k*n + 2*m*n + 2*n*n; all intermediate arrays have 2*k*n + 4*m*n + 3*n*n */
+size_t attention_value_workspace(size_t n, size_t d, size_t k, size_t m); /* 2*k*n + 2*m*n + n*n; all intermediate arrays have 2*k*n + 4*m*n + 3*n*n */
 int attention_value(size_t n, size_t d, size_t k, size_t m, const double *X, const double *Wq, const double *Wk,
     const double *Wv, const double *T, double *value_out, double *workspace, attention_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */
@@ -70,7 +70,7 @@ int attention_value_packed(const size_t *sizes, const double *const *in, double 
  *   Wk_bar: gradient of the value by Wk, d x k matrix
  *   Wv_bar: gradient of the value by Wv, d x m matrix
  */
-size_t attention_gradient_workspace(size_t n, size_t d, size_t k, size_t m); /* 3*k*n + 3*m*n + 3*n*n + n; all intermediate arrays have 4*k*n + 5*m*n + 6*n*n */
+size_t attention_gradient_workspace(size_t n, size_t d, size_t k, size_t m); /* 3*k*n + 2*m*n + 2*n*n + n; all intermediate arrays have 4*k*n + 5*m*n + 6*n*n */
 int attention_gradient(size_t n, size_t d, size_t k, size_t m, const double *X, const double *Wq, const double *Wk,
     const double *Wv, const double *T, double *value_out, double *X_bar, double *Wq_bar, double *Wk_bar,
     double *Wv_bar, double *workspace, attention_gemm gemm);

@@ -79,11 +79,11 @@ def _refuse(*arguments):
 
 def _arguments(X, Wq, Wk, Wv, T):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, order="C")
-    Wq = np.asarray(Wq, np.float64, order="C")
-    Wk = np.asarray(Wk, np.float64, order="C")
-    Wv = np.asarray(Wv, np.float64, order="C")
-    T = np.asarray(T, np.float64, order="C")
+    X = np.asarray(X, np.float64, "C")
+    Wq = np.asarray(Wq, np.float64, "C")
+    Wk = np.asarray(Wk, np.float64, "C")
+    Wv = np.asarray(Wv, np.float64, "C")
+    T = np.asarray(T, np.float64, "C")
     try:
         n, d = X.shape
         _, k = Wq.shape

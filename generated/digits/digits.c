@@ -497,9 +497,9 @@ size_t digits_value_packed_workspace(const size_t *sizes)
     const size_t n = sizes[0];
     const size_t c = sizes[2];
     const size_t m = sizes[3];
-    if (3.0*(double)c*(double)n + 2.0*(double)m*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
+    if (2.0*(double)c*(double)n + 1.0*(double)m*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
         return (size_t)-1; /* more than there is */
-    return 3*c*n + 2*m*n + 2*n;
+    return 2*c*n + m*n + 2*n;
 }
 
 int digits_value_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -520,12 +520,12 @@ int digits_value_packed(const size_t *sizes, const double *const *in, double *co
     const double *const b2 = in[5];
     const double lam = in[6][0];
     double *const v1 = workspace;                /* n x m matrix */
-    double *const H = workspace + m*n;           /* n x m matrix */
-    double *const v4 = workspace + 2*m*n;        /* n x c matrix */
-    double *const O = workspace + c*n + 2*m*n;   /* n x c matrix */
-    double *const v7 = workspace + 2*c*n + 2*m*n; /* n x c matrix */
-    double *const v6 = workspace + 3*c*n + 2*m*n; /* vector of length n */
-    double *const v8 = workspace + 3*c*n + 2*m*n + n; /* vector of length n */
+    double *const H = workspace;                 /* n x m matrix */
+    double *const v4 = workspace + m*n;          /* n x c matrix */
+    double *const O = workspace + m*n;           /* n x c matrix */
+    double *const v7 = workspace + c*n + m*n;    /* n x c matrix */
+    double *const v6 = workspace + 2*c*n + m*n;  /* vector of length n */
+    double *const v8 = workspace + 2*c*n + m*n + n; /* vector of length n */
 
     /* (1) v1 = X @ W1 */
     sd_gemm(gemm, 0, 0, n, m, d, X, d, W1, m, 0, v1, m);
@@ -626,9 +626,9 @@ size_t digits_gradient_packed_workspace(const size_t *sizes)
     const size_t n = sizes[0];
     const size_t c = sizes[2];
     const size_t m = sizes[3];
-    if (4.0*(double)c*(double)n + 4.0*(double)m*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
+    if (3.0*(double)c*(double)n + 3.0*(double)m*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
         return (size_t)-1; /* more than there is */
-    return 4*c*n + 4*m*n + 2*n;
+    return 3*c*n + 3*m*n + 2*n;
 }
 
 int digits_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -649,17 +649,17 @@ int digits_gradient_packed(const size_t *sizes, const double *const *in, double 
     const double *const b2 = in[5];
     const double lam = in[6][0];
     double *const v1 = workspace;                /* n x m matrix */
-    double *const H = workspace + m*n;           /* n x m matrix */
-    double *const d3 = workspace + 2*m*n;        /* n x m matrix */
-    double *const v4 = workspace + 3*m*n;        /* n x c matrix */
-    double *const O = workspace + c*n + 3*m*n;   /* n x c matrix */
-    double *const v7 = workspace + 2*c*n + 3*m*n; /* n x c matrix */
-    double *const O_bar = workspace + 3*c*n + 3*m*n; /* n x c matrix */
-    double *const v6 = workspace + 4*c*n + 3*m*n; /* vector of length n */
-    double *const v8 = workspace + 4*c*n + 3*m*n + n; /* vector of length n */
+    double *const H = workspace;                 /* n x m matrix */
+    double *const d3 = workspace + m*n;          /* n x m matrix */
+    double *const v4 = workspace + 2*m*n;        /* n x c matrix */
+    double *const O = workspace + 2*m*n;         /* n x c matrix */
+    double *const v7 = workspace + c*n + 2*m*n;  /* n x c matrix */
+    double *const O_bar = workspace + 2*c*n + 2*m*n; /* n x c matrix */
+    double *const v6 = workspace + 3*c*n + 2*m*n; /* vector of length n */
+    double *const v8 = workspace + 3*c*n + 2*m*n + n; /* vector of length n */
     double *const b2_bar = out[4];
-    double *const H_bar = workspace;             /* n x m matrix */
-    double *const Z_bar = workspace + 4*c*n + 3*m*n + 2*n; /* n x m matrix */
+    double *const H_bar = workspace + 3*c*n + 2*m*n + 2*n; /* n x m matrix */
+    double *const Z_bar = workspace + 3*c*n + 2*m*n + 2*n; /* n x m matrix */
     double *const b1_bar = out[2];
     double *const W1_bar = out[1];
     double *const W2_bar = out[3];

@@ -51,7 +51,7 @@ typedef void (*digits_gemm)(const char *transa, const char *transb, const int *m
  *   lam: input, constant, number
  *   value_out: value, number
  */
-size_t digits_value_workspace(size_t n, size_t d, size_t c, size_t m); /* 3*c*n + 2*m*n + 2*n; all intermediate arrays have 3*c*n + 3*m*n + 3*n */
+size_t digits_value_workspace(size_t n, size_t d, size_t c, size_t m); /* 2*c*n + m*n + 2*n; all intermediate arrays have 3*c*n + 3*m*n + 3*n */
 int digits_value(size_t n, size_t d, size_t c, size_t m, const double *X, const double *Y, const double *W1,
     const double *b1, const double *W2, const double *b2, double lam, double *value_out, double *workspace,
     digits_gemm gemm);
@@ -78,7 +78,7 @@ int digits_value_packed(const size_t *sizes, const double *const *in, double *co
  *   W2_bar: gradient of the value by W2, m x c matrix
  *   b2_bar: gradient of the value by b2, vector of length c
  */
-size_t digits_gradient_workspace(size_t n, size_t d, size_t c, size_t m); /* 4*c*n + 4*m*n + 2*n; all intermediate arrays have 4*c*n + 6*m*n + 3*n */
+size_t digits_gradient_workspace(size_t n, size_t d, size_t c, size_t m); /* 3*c*n + 3*m*n + 2*n; all intermediate arrays have 4*c*n + 6*m*n + 3*n */
 int digits_gradient(size_t n, size_t d, size_t c, size_t m, const double *X, const double *Y, const double *W1,
     const double *b1, const double *W2, const double *b2, double lam, double *value_out, double *W1_bar,
     double *b1_bar, double *W2_bar, double *b2_bar, double *workspace, digits_gemm gemm);

@@ -78,8 +78,8 @@ def logsumexp_and_softmax(
     memory for the latter.
     """
     m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
-    e = np.subtract(x, m, out=out)
-    np.exp(e, out=e)
+    e = np.subtract(x, m, out)
+    np.exp(e, e)
     total = reduce_sum(e, axis=axis, keepdims=True)
     value = _log_of_sum(e, total, m, axis)
     e /= total
@@ -140,12 +140,12 @@ def _refuse(*arguments):
 
 def _arguments(X, Y, W1, b1, W2, b2, lam):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, order="C")
-    Y = np.asarray(Y, np.float64, order="C")
-    W1 = np.asarray(W1, np.float64, order="C")
-    b1 = np.asarray(b1, np.float64, order="C")
-    W2 = np.asarray(W2, np.float64, order="C")
-    b2 = np.asarray(b2, np.float64, order="C")
+    X = np.asarray(X, np.float64, "C")
+    Y = np.asarray(Y, np.float64, "C")
+    W1 = np.asarray(W1, np.float64, "C")
+    b1 = np.asarray(b1, np.float64, "C")
+    W2 = np.asarray(W2, np.float64, "C")
+    b2 = np.asarray(b2, np.float64, "C")
     lam = np.asarray(lam, np.float64)[()]  # an array without axes becomes a number
     try:
         n, d = X.shape
@@ -190,7 +190,7 @@ def value(X, Y, W1, b1, W2, b2, lam=0.001):
     v6 = logsumexp(O, axis=1)                     # (6)
     v8 = np.vecdot(Y, O)                          # (7); (8)
     v9 = np.subtract(v6, v8, out=v6)              # (9)
-    v10 = reduce_sum(v9, axis=None)               # (10)
+    v10 = reduce_sum(v9)                          # (10)
     L = v10/n                                     # (11)
     v12 = lam/2                                   # (12)
     v13 = np.vdot(W1, W1)                         # (13)
@@ -219,7 +219,7 @@ def gradient(X, Y, W1, b1, W2, b2, lam=0.001):
     v8 = np.vecdot(Y, O)                          # (7); (8)
     v6, v6_softmax = logsumexp_and_softmax(O, axis=1, out=O)  # (6)
     v9 = np.subtract(v6, v8, out=v6)              # (9)
-    v10 = reduce_sum(v9, axis=None)               # (10)
+    v10 = reduce_sum(v9)                          # (10)
     L = v10/n                                     # (11)
     v12 = lam/2                                   # (12)
     v13 = np.vdot(W1, W1)                         # (13)

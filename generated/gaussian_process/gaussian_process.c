@@ -252,9 +252,9 @@ size_t gaussian_process_value_packed_workspace(const size_t *sizes)
 {
     const size_t n = sizes[0];
     const size_t d = sizes[1];
-    if (1.0*(double)d*(double)n*(double)n + 3.0*(double)n*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
+    if (1.0*(double)d*(double)n*(double)n + 2.0*(double)n*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
         return (size_t)-1; /* more than there is */
-    return d*n*n + 3*n*n + 2*n;
+    return d*n*n + 2*n*n + 2*n;
 }
 
 int gaussian_process_value_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -271,10 +271,10 @@ int gaussian_process_value_packed(const size_t *sizes, const double *const *in, 
     const double log_noise = in[3][0];
     double *const v4 = workspace;                /* n x n x d array */
     double *const D = workspace + d*n*n;         /* n x n matrix */
-    double *const K = workspace + d*n*n + n*n;   /* n x n matrix */
-    double *const v17 = workspace + d*n*n + 2*n*n; /* vector of length n */
-    double *const v17_work = workspace + d*n*n + 2*n*n + n; /* vector of length (n*n + n) */
-    double *const v20_work = workspace + d*n*n + 2*n*n + n; /* vector of length (n*n + n) */
+    double *const K = workspace + d*n*n;         /* n x n matrix */
+    double *const v17 = workspace + d*n*n + n*n; /* vector of length n */
+    double *const v17_work = workspace + d*n*n + n*n + n; /* vector of length (n*n + n) */
+    double *const v20_work = workspace + d*n*n + n*n + n; /* vector of length (n*n + n) */
     (void)gemm;
 
     /* (1) v1 = X[:n, None, :d] */
@@ -389,19 +389,19 @@ int gaussian_process_gradient_packed(const size_t *sizes, const double *const *i
     const double log_noise = in[3][0];
     double *const v4 = workspace;                /* n x n x d array */
     double *const D = workspace + d*n*n;         /* n x n matrix */
-    double *const v6 = workspace + d*n*n + n*n;  /* n x n matrix */
-    double *const v11 = workspace + d*n*n + 2*n*n; /* n x n matrix */
-    double *const K = workspace + d*n*n + 3*n*n; /* n x n matrix */
-    double *const v17 = workspace + d*n*n + 4*n*n; /* vector of length n */
-    double *const v17_work = workspace + d*n*n + 4*n*n + n; /* vector of length (n*n + n) */
-    double *const v20_work = workspace + d*n*n + 4*n*n + n; /* vector of length (n*n + n) */
-    double *const K_bar_inv = workspace + d*n*n; /* n x n matrix */
-    double *const K_bar_work = workspace + d*n*n + 4*n*n + n; /* vector of length (n*n + n) */
+    double *const v6 = workspace + d*n*n;        /* n x n matrix */
+    double *const v11 = workspace + d*n*n + n*n; /* n x n matrix */
+    double *const K = workspace + d*n*n + 2*n*n; /* n x n matrix */
+    double *const v17 = workspace + d*n*n + 3*n*n; /* vector of length n */
+    double *const v17_work = workspace + d*n*n + 3*n*n + n; /* vector of length (n*n + n) */
+    double *const v20_work = workspace + d*n*n + 3*n*n + n; /* vector of length (n*n + n) */
+    double *const K_bar_inv = workspace + d*n*n + 4*n*n + 2*n; /* n x n matrix */
+    double *const K_bar_work = workspace + d*n*n + 3*n*n + n; /* vector of length (n*n + n) */
     double *const K_bar = workspace + d*n*n + 5*n*n + 2*n; /* n x n matrix */
     double *const K_bar_copy = workspace + d*n*n + 6*n*n + 2*n; /* n x n matrix */
     double *const v17_bar = workspace + d*n*n + 7*n*n + 2*n; /* vector of length n */
     double *const K_bar_solve = workspace + d*n*n + 7*n*n + 3*n; /* vector of length n */
-    double *const K_bar_work_1 = workspace + d*n*n + 4*n*n + n; /* vector of length (n*n + n) */
+    double *const K_bar_work_1 = workspace + d*n*n + 3*n*n + n; /* vector of length (n*n + n) */
     (void)gemm;
 
     /* (1) v1 = X[:n, None, :d] */

@@ -40,7 +40,7 @@ typedef void (*gaussian_process_gemm)(const char *transa, const char *transb, co
  *   log_noise: input, number
  *   value_out: value, number
  */
-size_t gaussian_process_value_workspace(size_t n, size_t d); /* d*n*n + 3*n*n + 2*n; all intermediate arrays have 2*d*n*n + 2*d*n + 8*n*n + n */
+size_t gaussian_process_value_workspace(size_t n, size_t d); /* d*n*n + 2*n*n + 2*n; all intermediate arrays have 2*d*n*n + 2*d*n + 8*n*n + n */
 int gaussian_process_value(size_t n, size_t d, const double *X, const double *y, double log_length, double log_noise,
     double *value_out, double *workspace, gaussian_process_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */

@@ -139,8 +139,8 @@ def _refuse(*arguments):
 
 def _arguments(X, y, log_length, log_noise):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, order="C")
-    y = np.asarray(y, np.float64, order="C")
+    X = np.asarray(X, np.float64, "C")
+    y = np.asarray(y, np.float64, "C")
     log_length = np.asarray(log_length, np.float64)[()]  # an array without axes becomes a number
     log_noise = np.asarray(log_noise, np.float64)[()]  # an array without axes becomes a number
     try:

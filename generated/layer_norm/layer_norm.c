@@ -70,9 +70,9 @@ size_t layer_norm_value_packed_workspace(const size_t *sizes)
 {
     const size_t n = sizes[0];
     const size_t d = sizes[1];
-    if (2.0*(double)d*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
+    if (2.0*(double)d*(double)n + 1.0*(double)n > (double)((size_t)-1 / 16))
         return (size_t)-1; /* more than there is */
-    return 2*d*n + 2*n;
+    return 2*d*n + n;
 }
 
 int layer_norm_value_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -88,10 +88,10 @@ int layer_norm_value_packed(const size_t *sizes, const double *const *in, double
     const double *const b = in[2];
     const double *const T = in[3];
     double *const m_sum = workspace;             /* n x 1 matrix */
-    double *const m = workspace + n;             /* n x 1 matrix */
-    double *const v3 = workspace + 2*n;          /* n x d matrix */
-    double *const v6 = workspace + d*n + 2*n;    /* n x d matrix */
-    double *const v_sum = workspace + n;         /* n x 1 matrix */
+    double *const m = workspace;                 /* n x 1 matrix */
+    double *const v3 = workspace + n;            /* n x d matrix */
+    double *const v6 = workspace + d*n + n;      /* n x d matrix */
+    double *const v_sum = workspace;             /* n x 1 matrix */
     double *const v8 = workspace;                /* n x 1 matrix */
     (void)gemm;
 
@@ -162,9 +162,9 @@ size_t layer_norm_gradient_packed_workspace(const size_t *sizes)
 {
     const size_t n = sizes[0];
     const size_t d = sizes[1];
-    if (6.0*(double)d*(double)n + 3.0*(double)n > (double)((size_t)-1 / 16))
+    if (5.0*(double)d*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
         return (size_t)-1; /* more than there is */
-    return 6*d*n + 3*n;
+    return 5*d*n + 2*n;
 }
 
 int layer_norm_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -180,22 +180,22 @@ int layer_norm_gradient_packed(const size_t *sizes, const double *const *in, dou
     const double *const b = in[2];
     const double *const T = in[3];
     double *const m_sum = workspace;             /* n x 1 matrix */
-    double *const m = workspace + n;             /* n x 1 matrix */
-    double *const v2 = workspace + 2*n;          /* n x d matrix */
-    double *const v3 = workspace + d*n + 2*n;    /* n x d matrix */
-    double *const v6 = workspace + 2*d*n + 2*n;  /* n x d matrix */
-    double *const v_sum = workspace + n;         /* n x 1 matrix */
+    double *const m = workspace;                 /* n x 1 matrix */
+    double *const v2 = workspace + n;            /* n x d matrix */
+    double *const v3 = workspace + d*n + n;      /* n x d matrix */
+    double *const v6 = workspace + 2*d*n + n;    /* n x d matrix */
+    double *const v_sum = workspace;             /* n x 1 matrix */
     double *const v8 = workspace;                /* n x 1 matrix */
-    double *const v9 = workspace + d*n + 2*n;    /* n x d matrix */
-    double *const v11_bar = workspace + 3*d*n + 2*n; /* n x d matrix */
-    double *const v6_bar = workspace + 4*d*n + 2*n; /* n x d matrix */
-    double *const v2_bar = workspace + 5*d*n + 2*n; /* n x d matrix */
+    double *const v9 = workspace + 2*d*n + n;    /* n x d matrix */
+    double *const v11_bar = workspace + d*n + n; /* n x d matrix */
+    double *const v6_bar = workspace + 3*d*n + n; /* n x d matrix */
+    double *const v2_bar = workspace + 4*d*n + n; /* n x d matrix */
     double *const b_bar = out[3];
-    double *const v8_bar = workspace + n;        /* n x 1 matrix */
-    double *const v3_bar = workspace + 6*d*n + 2*n; /* n x 1 matrix */
+    double *const v8_bar = workspace + 5*d*n + n; /* n x 1 matrix */
+    double *const v3_bar = workspace + 5*d*n + n; /* n x 1 matrix */
     double *const g_bar = out[2];
     double *const X_bar = out[1];
-    double *const m_bar = workspace + 6*d*n + 2*n; /* n x 1 matrix */
+    double *const m_bar = workspace + 5*d*n + n; /* n x 1 matrix */
     (void)gemm;
 
     const double v12_bar = 1.0/((double)d*(double)n); /* (13') v12_bar = 1/(d*n), from J = mean(v12) */

@@ -41,7 +41,7 @@ typedef void (*layer_norm_gemm)(const char *transa, const char *transb, const in
  *   T: input, constant, n x d matrix
  *   value_out: value, number
  */
-size_t layer_norm_value_workspace(size_t n, size_t d); /* 2*d*n + 2*n; all intermediate arrays have 7*d*n + 4*n */
+size_t layer_norm_value_workspace(size_t n, size_t d); /* 2*d*n + n; all intermediate arrays have 7*d*n + 4*n */
 int layer_norm_value(size_t n, size_t d, const double *X, const double *g, const double *b, const double *T,
     double *value_out, double *workspace, layer_norm_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */
@@ -61,7 +61,7 @@ int layer_norm_value_packed(const size_t *sizes, const double *const *in, double
  *   g_bar: gradient of the value by g, vector of length d
  *   b_bar: gradient of the value by b, vector of length d
  */
-size_t layer_norm_gradient_workspace(size_t n, size_t d); /* 6*d*n + 3*n; all intermediate arrays have 10*d*n + 8*n */
+size_t layer_norm_gradient_workspace(size_t n, size_t d); /* 5*d*n + 2*n; all intermediate arrays have 10*d*n + 8*n */
 int layer_norm_gradient(size_t n, size_t d, const double *X, const double *g, const double *b, const double *T,
     double *value_out, double *X_bar, double *g_bar, double *b_bar, double *workspace, layer_norm_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */

@@ -59,10 +59,10 @@ def _refuse(*arguments):
 
 def _arguments(X, g, b, T):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, order="C")
-    g = np.asarray(g, np.float64, order="C")
-    b = np.asarray(b, np.float64, order="C")
-    T = np.asarray(T, np.float64, order="C")
+    X = np.asarray(X, np.float64, "C")
+    g = np.asarray(g, np.float64, "C")
+    b = np.asarray(b, np.float64, "C")
+    T = np.asarray(T, np.float64, "C")
     try:
         n, d = X.shape
         if g.shape != (d,) or b.shape != (d,) or T.shape != (n, d):

@@ -374,9 +374,9 @@ SD_CALLED double sd_lanes(int width, double *lane)
 size_t relu_network_value_packed_workspace(const size_t *sizes)
 {
     const size_t n = sizes[0];
-    if (10.0*(double)n > (double)((size_t)-1 / 16))
+    if (5.0*(double)n > (double)((size_t)-1 / 16))
         return (size_t)-1; /* more than there is */
-    return 10*n;
+    return 5*n;
 }
 
 int relu_network_value_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -393,9 +393,9 @@ int relu_network_value_packed(const size_t *sizes, const double *const *in, doub
     const double *const w2 = in[4];
     const double *const b2 = in[5];
     double *const p = workspace;                 /* 4 x n matrix */
-    double *const a2 = workspace + 4*n;          /* 4 x n matrix */
-    double *const q = workspace + 8*n;           /* 1 x n matrix */
-    double *const r = workspace + 9*n;           /* 1 x n matrix */
+    double *const a2 = workspace;                /* 4 x n matrix */
+    double *const q = workspace + 4*n;           /* 1 x n matrix */
+    double *const r = workspace + 4*n;           /* 1 x n matrix */
 
     /* (1) p = W1 @ X */
     sd_gemm(gemm, 0, 0, 4, n, 3, W1, 3, X, n, 0, p, n);
@@ -440,9 +440,9 @@ int relu_network_value(size_t n, const double *X, const double *t, const double 
 size_t relu_network_gradient_packed_workspace(const size_t *sizes)
 {
     const size_t n = sizes[0];
-    if (15.0*(double)n > (double)((size_t)-1 / 16))
+    if (10.0*(double)n > (double)((size_t)-1 / 16))
         return (size_t)-1; /* more than there is */
-    return 15*n;
+    return 10*n;
 }
 
 int relu_network_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -459,14 +459,14 @@ int relu_network_gradient_packed(const size_t *sizes, const double *const *in, d
     const double *const w2 = in[4];
     const double *const b2 = in[5];
     double *const p = workspace;                 /* 4 x n matrix */
-    double *const z1 = workspace + 4*n;          /* 4 x n matrix */
-    double *const a2 = workspace + 8*n;          /* 4 x n matrix */
-    double *const q = workspace + 12*n;          /* 1 x n matrix */
-    double *const r = workspace + 13*n;          /* 1 x n matrix */
-    double *const e_bar = workspace + 14*n;      /* 1 x n matrix */
+    double *const z1 = workspace;                /* 4 x n matrix */
+    double *const a2 = workspace + 4*n;          /* 4 x n matrix */
+    double *const q = workspace + 8*n;           /* 1 x n matrix */
+    double *const r = workspace + 8*n;           /* 1 x n matrix */
+    double *const e_bar = workspace + 9*n;       /* 1 x n matrix */
     double *const b2_bar = out[4];
     double *const w2_bar = out[3];
-    double *const z1_bar = workspace + 8*n;      /* 4 x n matrix */
+    double *const z1_bar = workspace;            /* 4 x n matrix */
     double *const b1_bar = out[2];
     double *const W1_bar = out[1];
 

@@ -49,7 +49,7 @@ typedef void (*relu_network_gemm)(const char *transa, const char *transb, const 
  *   b2: input, 1 x 1 matrix
  *   value_out: value, number
  */
-size_t relu_network_value_workspace(size_t n); /* 10*n; all intermediate arrays have 16*n */
+size_t relu_network_value_workspace(size_t n); /* 5*n; all intermediate arrays have 16*n */
 int relu_network_value(size_t n, const double *X, const double *t, const double *W1, const double *b1,
     const double *w2, const double *b2, double *value_out, double *workspace, relu_network_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */
@@ -71,7 +71,7 @@ int relu_network_value_packed(const size_t *sizes, const double *const *in, doub
  *   w2_bar: gradient of the value by w2, 1 x 4 matrix
  *   b2_bar: gradient of the value by b2, 1 x 1 matrix
  */
-size_t relu_network_gradient_workspace(size_t n); /* 15*n; all intermediate arrays have 25*n */
+size_t relu_network_gradient_workspace(size_t n); /* 10*n; all intermediate arrays have 25*n */
 int relu_network_gradient(size_t n, const double *X, const double *t, const double *W1, const double *b1,
     const double *w2, const double *b2, double *value_out, double *W1_bar, double *b1_bar, double *w2_bar,
     double *b2_bar, double *workspace, relu_network_gemm gemm);

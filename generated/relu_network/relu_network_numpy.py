@@ -70,12 +70,12 @@ def _refuse(*arguments):
 
 def _arguments(X, t, W1, b1, w2, b2):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, order="C")
-    t = np.asarray(t, np.float64, order="C")
-    W1 = np.asarray(W1, np.float64, order="C")
-    b1 = np.asarray(b1, np.float64, order="C")
-    w2 = np.asarray(w2, np.float64, order="C")
-    b2 = np.asarray(b2, np.float64, order="C")
+    X = np.asarray(X, np.float64, "C")
+    t = np.asarray(t, np.float64, "C")
+    W1 = np.asarray(W1, np.float64, "C")
+    b1 = np.asarray(b1, np.float64, "C")
+    w2 = np.asarray(w2, np.float64, "C")
+    b2 = np.asarray(b2, np.float64, "C")
     try:
         _, n = X.shape
         if (

@@ -367,7 +367,7 @@ SD_CALLED double sd_lanes(int width, double *lane)
 size_t relu_network_rows_value_packed_workspace(const size_t *sizes)
 {
     (void)sizes;
-    return 2304;
+    return 1280;
 }
 
 int relu_network_rows_value_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -384,8 +384,8 @@ int relu_network_rows_value_packed(const size_t *sizes, const double *const *in,
     const double *const w2 = in[4];
     const double b2 = in[5][0];
     double *const v1 = workspace;                /* n x 4 matrix, 256 rows of it */
-    double *const a2 = workspace + 1024;         /* n x 4 matrix, 256 rows of it */
-    double *const v4 = workspace + 2048;         /* vector of length n, 256 rows of it */
+    double *const a2 = workspace;                /* n x 4 matrix, 256 rows of it */
+    double *const v4 = workspace + 1024;         /* vector of length n, 256 rows of it */
 
     double C_sum = 0.0;
     for (size_t row = 0; row < n; row += 256) {
@@ -442,7 +442,7 @@ int relu_network_rows_value(size_t n, const double *X, const double *t, const do
 size_t relu_network_rows_gradient_packed_workspace(const size_t *sizes)
 {
     (void)sizes;
-    return 1792;
+    return 1152;
 }
 
 int relu_network_rows_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -462,10 +462,10 @@ int relu_network_rows_gradient_packed(const size_t *sizes, const double *const *
     double *const w2_bar = out[3];
     double *const W1_bar = out[1];
     double *const v1 = workspace;                /* n x 4 matrix, 128 rows of it */
-    double *const v2 = workspace + 512;          /* n x 4 matrix, 128 rows of it */
-    double *const a2 = workspace + 1024;         /* n x 4 matrix, 128 rows of it */
-    double *const v4 = workspace + 1536;         /* vector of length n, 128 rows of it */
-    double *const v6_bar = workspace + 1664;     /* vector of length n, 128 rows of it */
+    double *const v2 = workspace;                /* n x 4 matrix, 128 rows of it */
+    double *const a2 = workspace + 512;          /* n x 4 matrix, 128 rows of it */
+    double *const v4 = workspace + 1024;         /* vector of length n, 128 rows of it */
+    double *const v6_bar = workspace + 1024;     /* vector of length n, 128 rows of it */
     double *const v2_bar = workspace;            /* n x 4 matrix, 128 rows of it */
 
     const double v7_bar = 1.0/(double)n;         /* (8') v7_bar = 1/n, from C = mean(v7) */

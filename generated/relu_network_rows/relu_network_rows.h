@@ -43,7 +43,7 @@ typedef void (*relu_network_rows_gemm)(const char *transa, const char *transb, c
  *   b2: input, number
  *   value_out: value, number
  */
-size_t relu_network_rows_value_workspace(size_t n); /* 2304; all intermediate arrays have 16*n */
+size_t relu_network_rows_value_workspace(size_t n); /* 1280; all intermediate arrays have 16*n */
 int relu_network_rows_value(size_t n, const double *X, const double *t, const double *W1, const double *b1,
     const double *w2, double b2, double *value_out, double *workspace, relu_network_rows_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */
@@ -65,7 +65,7 @@ int relu_network_rows_value_packed(const size_t *sizes, const double *const *in,
  *   w2_bar: gradient of the value by w2, vector of length 4
  *   b2_bar_out: gradient of the value by b2, number
  */
-size_t relu_network_rows_gradient_workspace(size_t n); /* 1792; all intermediate arrays have 25*n */
+size_t relu_network_rows_gradient_workspace(size_t n); /* 1152; all intermediate arrays have 25*n */
 int relu_network_rows_gradient(size_t n, const double *X, const double *t, const double *W1, const double *b1,
     const double *w2, double b2, double *value_out, double *W1_bar, double *b1_bar, double *w2_bar,
     double *b2_bar_out, double *workspace, relu_network_rows_gemm gemm);

@@ -178,7 +178,7 @@ int ridge_value(size_t n, size_t d, const double *X, const double *y, const doub
 size_t ridge_gradient_packed_workspace(const size_t *sizes)
 {
     (void)sizes;
-    return 384;
+    return 192;
 }
 
 int ridge_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -186,16 +186,13 @@ int ridge_gradient_packed(const size_t *sizes, const double *const *in, double *
 {
     const size_t n = sizes[0];
     const size_t d = sizes[1];
-    double nothing[1]; /* a workspace of size 0 */
-    if (workspace == NULL)
-        workspace = nothing;
     const double *const X = in[0];
     const double *const y = in[1];
     const double *const w = in[2];
     const double lam = in[3][0];
     double *const w_bar = out[1];
     double *const v1 = workspace;                /* vector of length n, 192 rows of it */
-    double *const r_bar = workspace + 192;       /* vector of length n, 192 rows of it */
+    double *const r_bar = workspace;             /* vector of length n, 192 rows of it */
     (void)gemm;
 
     const double v4 = 2.0*(double)n;             /* (4) v4 = 2*n */

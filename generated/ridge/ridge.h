@@ -57,7 +57,7 @@ int ridge_value_packed(const size_t *sizes, const double *const *in, double *con
  *   value_out: value, number
  *   w_bar: gradient of the value by w, vector of length d
  */
-size_t ridge_gradient_workspace(size_t n, size_t d); /* 384; all intermediate arrays have 3*n */
+size_t ridge_gradient_workspace(size_t n, size_t d); /* 192; all intermediate arrays have 3*n */
 int ridge_gradient(size_t n, size_t d, const double *X, const double *y, const double *w, double lam,
     double *value_out, double *w_bar, double *workspace, ridge_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */

@@ -48,9 +48,9 @@ def _refuse(*arguments):
 
 def _arguments(X, y, w, lam):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, order="C")
-    y = np.asarray(y, np.float64, order="C")
-    w = np.asarray(w, np.float64, order="C")
+    X = np.asarray(X, np.float64, "C")
+    y = np.asarray(y, np.float64, "C")
+    w = np.asarray(w, np.float64, "C")
     lam = np.asarray(lam, np.float64)[()]  # an array without axes becomes a number
     try:
         n, d = X.shape

@@ -487,9 +487,9 @@ size_t softmax_regression_value_packed_workspace(const size_t *sizes)
 {
     const size_t n = sizes[0];
     const size_t c = sizes[2];
-    if (3.0*(double)c*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
+    if (2.0*(double)c*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
         return (size_t)-1; /* more than there is */
-    return 3*c*n + 2*n;
+    return 2*c*n + 2*n;
 }
 
 int softmax_regression_value_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -507,10 +507,10 @@ int softmax_regression_value_packed(const size_t *sizes, const double *const *in
     const double *const b = in[3];
     const double lam = in[4][0];
     double *const v1 = workspace;                /* n x c matrix */
-    double *const Z = workspace + c*n;           /* n x c matrix */
-    double *const v4 = workspace + 2*c*n;        /* n x c matrix */
-    double *const v3 = workspace + 3*c*n;        /* vector of length n */
-    double *const v5 = workspace + 3*c*n + n;    /* vector of length n */
+    double *const Z = workspace;                 /* n x c matrix */
+    double *const v4 = workspace + c*n;          /* n x c matrix */
+    double *const v3 = workspace + 2*c*n;        /* vector of length n */
+    double *const v5 = workspace + 2*c*n + n;    /* vector of length n */
 
     /* (1) v1 = X @ W */
     sd_gemm(gemm, 0, 0, n, c, d, X, d, W, c, 0, v1, c);
@@ -569,9 +569,9 @@ size_t softmax_regression_gradient_packed_workspace(const size_t *sizes)
 {
     const size_t n = sizes[0];
     const size_t c = sizes[2];
-    if (4.0*(double)c*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
+    if (3.0*(double)c*(double)n + 2.0*(double)n > (double)((size_t)-1 / 16))
         return (size_t)-1; /* more than there is */
-    return 4*c*n + 2*n;
+    return 3*c*n + 2*n;
 }
 
 int softmax_regression_gradient_packed(const size_t *sizes, const double *const *in, double *const *out, double *workspace,
@@ -589,11 +589,11 @@ int softmax_regression_gradient_packed(const size_t *sizes, const double *const 
     const double *const b = in[3];
     const double lam = in[4][0];
     double *const v1 = workspace;                /* n x c matrix */
-    double *const Z = workspace + c*n;           /* n x c matrix */
-    double *const v4 = workspace + 2*c*n;        /* n x c matrix */
-    double *const Z_bar = workspace + 3*c*n;     /* n x c matrix */
-    double *const v3 = workspace + 4*c*n;        /* vector of length n */
-    double *const v5 = workspace + 4*c*n + n;    /* vector of length n */
+    double *const Z = workspace;                 /* n x c matrix */
+    double *const v4 = workspace + c*n;          /* n x c matrix */
+    double *const Z_bar = workspace + 2*c*n;     /* n x c matrix */
+    double *const v3 = workspace + 3*c*n;        /* vector of length n */
+    double *const v5 = workspace + 3*c*n + n;    /* vector of length n */
     double *const b_bar = out[2];
     double *const W_bar = out[1];
 

@@ -42,7 +42,7 @@ typedef void (*softmax_regression_gemm)(const char *transa, const char *transb, 
  *   lam: input, constant, number
  *   value_out: value, number
  */
-size_t softmax_regression_value_workspace(size_t n, size_t d, size_t c); /* 3*c*n + 2*n; all intermediate arrays have 3*c*n + 3*n */
+size_t softmax_regression_value_workspace(size_t n, size_t d, size_t c); /* 2*c*n + 2*n; all intermediate arrays have 3*c*n + 3*n */
 int softmax_regression_value(size_t n, size_t d, size_t c, const double *X, const double *Y, const double *W,
     const double *b, double lam, double *value_out, double *workspace, softmax_regression_gemm gemm);
 /* The same with the arguments in arrays: sizes, inputs and outputs in the order above; sizes may be NULL without any. */
@@ -63,7 +63,7 @@ int softmax_regression_value_packed(const size_t *sizes, const double *const *in
  *   W_bar: gradient of the value by W, d x c matrix
  *   b_bar: gradient of the value by b, vector of length c
  */
-size_t softmax_regression_gradient_workspace(size_t n, size_t d, size_t c); /* 4*c*n + 2*n; all intermediate arrays have 4*c*n + 3*n */
+size_t softmax_regression_gradient_workspace(size_t n, size_t d, size_t c); /* 3*c*n + 2*n; all intermediate arrays have 4*c*n + 3*n */
 int softmax_regression_gradient(size_t n, size_t d, size_t c, const double *X, const double *Y, const double *W,
     const double *b, double lam, double *value_out, double *W_bar, double *b_bar, double *workspace,
     softmax_regression_gemm gemm);

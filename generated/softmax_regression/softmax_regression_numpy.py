@@ -67,8 +67,8 @@ def logsumexp_and_softmax(
     memory for the latter.
     """
     m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
-    e = np.subtract(x, m, out=out)
-    np.exp(e, out=e)
+    e = np.subtract(x, m, out)
+    np.exp(e, e)
     total = reduce_sum(e, axis=axis, keepdims=True)
     value = _log_of_sum(e, total, m, axis)
     e /= total
@@ -127,10 +127,10 @@ def _refuse(*arguments):
 
 def _arguments(X, Y, W, b, lam):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, order="C")
-    Y = np.asarray(Y, np.float64, order="C")
-    W = np.asarray(W, np.float64, order="C")
-    b = np.asarray(b, np.float64, order="C")
+    X = np.asarray(X, np.float64, "C")
+    Y = np.asarray(Y, np.float64, "C")
+    W = np.asarray(W, np.float64, "C")
+    b = np.asarray(b, np.float64, "C")
     lam = np.asarray(lam, np.float64)[()]  # an array without axes becomes a number
     try:
         n, d = X.shape
@@ -162,7 +162,7 @@ def value(X, Y, W, b, lam=0.001):
     v3 = logsumexp(Z, axis=1)                     # (3)
     v5 = np.vecdot(Y, Z)                          # (4); (5)
     v6 = np.subtract(v3, v5, out=v3)              # (6)
-    v7 = reduce_sum(v6, axis=None)                # (7)
+    v7 = reduce_sum(v6)                           # (7)
     v8 = v7/n                                     # (8)
     v9 = np.vdot(W, W)                            # (9)
     v10 = lam*v9                                  # (10)
@@ -185,7 +185,7 @@ def gradient(X, Y, W, b, lam=0.001):
     v5 = np.vecdot(Y, Z)                          # (4); (5)
     v3, v3_softmax = logsumexp_and_softmax(Z, axis=1, out=Z)  # (3)
     v6 = np.subtract(v3, v5, out=v3)              # (6)
-    v7 = reduce_sum(v6, axis=None)                # (7)
+    v7 = reduce_sum(v6)                           # (7)
     v8 = v7/n                                     # (8)
     v9 = np.vdot(W, W)                            # (9)
     v10 = lam*v9                                  # (10)

@@ -110,8 +110,8 @@ def logsumexp_and_softmax(
     memory for the latter.
     """
     m = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
-    e = np.subtract(x, m, out=out)
-    np.exp(e, out=e)
+    e = np.subtract(x, m, out)
+    np.exp(e, e)
     total = reduce_sum(e, axis=axis, keepdims=True)
     value = _log_of_sum(e, total, m, axis)
     e /= total

@@ -181,13 +181,13 @@ def _product(call: Call, spec: Spec, form: Form) -> Spelling:
 
 
 def _axes(axes: tuple[int, ...], rank: int) -> str:
-    """`axis=0`"""
-    return f"axis={None if len(axes) == rank else axes[0] if len(axes) == 1 else axes}"
+    """`axis=0`; empty for the one axis of a vector."""
+    return "" if rank == 1 else f"axis={None if len(axes) == rank else axes[0] if len(axes) == 1 else axes}"
 
 
 def _total(what: str, axes: str, keepdims: bool = False) -> str:
     """`reduce_sum(x, axis=0)`"""
-    return f"reduce_sum({what}, {axes}{', keepdims=True' if keepdims else ''})"
+    return f"reduce_sum({', '.join([what, *([axes] if axes else []), *(['keepdims=True'] if keepdims else [])])})"
 
 
 def _broadcast(printer: NumpyPrinter, call: Call, spec: Spec, form: Form) -> Spelling:
@@ -264,7 +264,8 @@ def _summed_factor(spec: Spec) -> Spelling | None:
         whole = not set(part) & set(spec.output)
         if len(set(part)) < len(part) or not (whole or part == spec.output):
             return None
-        places.append(_total(f"{{{k}}}", "axis=None") if whole else f"{{{k}}}")
+        every = _axes(tuple(range(len(part))), len(part))
+        places.append(_total(f"{{{k}}}", every) if whole else f"{{{k}}}")
         needs.append(LOOSE if whole else MUL + (k == 1))
     return Spelling("*".join(places), MUL, tuple(needs))
 
@@ -370,7 +371,7 @@ def _mean(printer: NumpyPrinter, call: Call) -> Spelling | None:
     count = elements(size for axis, size in enumerate(shape) if axes is None or axis in axes)
     if isinstance(count, int) and count:
         return None
-    total = _total("{0}", "axis=None" if axes is None else _axes(axes, len(shape)), keepdims)
+    total = _total("{0}", _axes(tuple(range(len(shape))) if axes is None else axes, len(shape)), keepdims)
     number = printer.size(count)
     number = f"({number})" if any(sign in number for sign in "*+- ") else number
     return Spelling(f"{total}/{number}", MUL, (LOOSE,))

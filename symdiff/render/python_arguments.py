@@ -36,7 +36,7 @@ def argument_lines(sheet: Sheet, printer: NumpyPrinter, names: Mapping[str, str]
 def _converted(printer: NumpyPrinter, given: Input, name: str) -> str:
     if not given.shape:
         return f"{name} = np.asarray({name}, {printer.float_type})[()]  # an array without axes becomes a number"
-    return f'{name} = np.asarray({name}, {printer.float_type}, order="C")'
+    return f'{name} = np.asarray({name}, {printer.float_type}, "C")'
 
 
 def _tests(printer: NumpyPrinter, inputs: Sequence[Input], names: Mapping[str, str]) -> tuple[list[str], list[str]]:
