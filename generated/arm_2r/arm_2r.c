@@ -17,6 +17,7 @@
  * Outputs, scalars: the value, d value / d q1, d value / d q2, d value / d px, d value / d py
  * Steps left out of the code: (9) v9 = v3
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

@@ -19,6 +19,7 @@
  * value / d q6, d value / d q7, d value / d l1, d value / d l2, d value / d l3, d value / d l4, d value / d l5,
  * d value / d l6, d value / d l7, d value / d px, d value / d py
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

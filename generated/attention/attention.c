@@ -18,6 +18,7 @@
  * Outputs: the value, d value / d X, d value / d Wq, d value / d Wk, d value / d Wv
  * Steps left out of the code: (4) v4 is not used
  * Arrays are row-major. SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

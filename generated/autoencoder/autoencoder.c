@@ -19,6 +19,7 @@
  * Outputs: the value, d value / d W1, d value / d b1, d value / d W2, d value / d b2
  * Steps left out of the code: (1) v1 is not used; (5) v5 is not used
  * Arrays are row-major. SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

@@ -12,6 +12,7 @@
  * Outputs, scalars: the value, d value / d S, d value / d K, d value / d r, d value / d sigma, d value / d T
  * Steps left out of the code: (11) v11 = v8; (12) v12 = v9
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

@@ -21,6 +21,7 @@
  * (vector of length c), lam (scalar)
  * Outputs: the value, d value / d W1, d value / d b1, d value / d W2, d value / d b2
  * Arrays are row-major. SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

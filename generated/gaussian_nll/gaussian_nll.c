@@ -16,6 +16,7 @@
  * Inputs, scalars: mu, rho, x1, x2, x3, x4
  * Outputs, scalars: the value, d value / d mu, d value / d rho
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

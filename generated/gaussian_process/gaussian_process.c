@@ -14,6 +14,7 @@
  * Inputs: X (n x d matrix), y (vector of length n), log_length (scalar), log_noise (scalar)
  * Outputs: the value, d value / d log_length, d value / d log_noise
  * Arrays are row-major. SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

@@ -9,6 +9,7 @@
  * Inputs, scalars: EC50, C, n, E0, Emax
  * Outputs, scalars: the value, d value / d EC50, d value / d C, d value / d n, d value / d E0, d value / d Emax
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

@@ -14,6 +14,7 @@
  * Outputs, scalars: the value, d value / d M, d value / d e
  * Steps left out of the code: (38) v38 = v33
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

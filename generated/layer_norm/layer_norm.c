@@ -16,6 +16,7 @@
  * Outputs: the value, d value / d X, d value / d g, d value / d b
  * Steps left out of the code: (5) v5 = v2
  * Arrays are row-major. SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

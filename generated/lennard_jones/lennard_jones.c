@@ -19,6 +19,7 @@
  * Outputs, scalars: the value, d value / d x1, d value / d y1, d value / d z1, d value / d x2, d value / d y2, d
  * value / d z2
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

@@ -16,6 +16,7 @@
  * Inputs, scalars: w1, w2, b, x1, x2, y, lam
  * Outputs, scalars: the value, d value / d w1, d value / d w2, d value / d b
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

@@ -17,6 +17,7 @@
  * Inputs, scalars: x, y
  * Outputs, scalars: the value, d value / d x, d value / d y
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

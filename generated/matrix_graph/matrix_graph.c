@@ -12,6 +12,7 @@
  * Inputs: W (3 x 3 matrix), x (3 x 1 matrix)
  * Outputs: the value, d value / d W, d value / d x
  * Arrays are row-major. SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

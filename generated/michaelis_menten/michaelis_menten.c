@@ -8,6 +8,7 @@
  * Inputs, scalars: Vmax, S, Km, I_, Ki
  * Outputs, scalars: the value, d value / d Vmax, d value / d S, d value / d Km, d value / d I, d value / d Ki
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

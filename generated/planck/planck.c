@@ -12,6 +12,7 @@
  * Inputs, scalars: lam, T, c1, c2
  * Outputs, scalars: the value, d value / d lam, d value / d T
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

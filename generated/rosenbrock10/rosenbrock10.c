@@ -18,6 +18,7 @@
  * Outputs, scalars: the value, d value / d x2, d value / d x1, d value / d x3, d value / d x4, d value / d x5, d
  * value / d x6, d value / d x7, d value / d x8, d value / d x9, d value / d x10
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

@@ -15,6 +15,7 @@
  * Outputs, scalars: the value, d value / d mu, d value / d sigma, d value / d nu
  * Steps left out of the code: (15) v15 = v3; (16) v16 = v4
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

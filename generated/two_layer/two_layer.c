@@ -19,6 +19,7 @@
  * Inputs: x (vector of length 3), y (vector of length 2), W1 (4 x 3 matrix), W2 (2 x 4 matrix), lam (scalar)
  * Outputs: the value, d value / d W1, d value / d W2
  * Arrays are row-major. SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>

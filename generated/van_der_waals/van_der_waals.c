@@ -13,6 +13,7 @@
  * Inputs, scalars: T, v, a, b, R
  * Outputs, scalars: the value, d value / d T, d value / d v, d value / d a, d value / d b
  * SYMDIFF_SIMD is defined by the builder where the compiler and the C library have vector functions.
+ * With gcc and AVX-512 give -fno-tree-slp-vectorize too, as the builder does: gcc 12.2 gets some straight code wrong.
  */
 #include <math.h>
 #include <stddef.h>
