@@ -79,7 +79,8 @@ def _log_of_sum(e: np.ndarray, total: np.ndarray, m: np.ndarray, axis: int | tup
     """m + log(total) for e = exp(x - m) and its sums.
 
     In total the largest of e, a 1, has rounded what is small beside it. That counts where the result is near zero,
-    which takes a total near 1 and an m near 0: there it is m + log1p(rest), and the total becomes 1 + rest.
+    which takes a total near 1 (so that no other is as large) and an m near 0: there it is m + log1p(rest), and the
+    total becomes 1 + rest. Where m is not finite, all of e that is not 0 is NaN, and the rest is 0.
     """
     value: np.ndarray = np.log(total)
     value += m
@@ -87,21 +88,10 @@ def _log_of_sum(e: np.ndarray, total: np.ndarray, m: np.ndarray, axis: int | tup
         near = ~(total + np.abs(m) >= 1.25)
         if near.any():
             lanes = _lanes(e, axis)[0][near.squeeze(axis)]
-            rest = _all_but_one(lanes)
+            rest = reduce_sum(lanes, axis=-1, where=lanes < 1.0)
             value[near] = m[near] + np.log1p(rest)
             total[near] = 1.0 + rest
     return value
-
-
-def _all_but_one(e: np.ndarray) -> np.ndarray:
-    """The sum of e = exp(x - m) in every row without one of the largest, which are 1: nothing small is added to a 1.
-
-    Where m is not finite, all of e that is not 0 is NaN and counts as a largest one.
-    """
-    smaller = e < 1.0
-    rest: np.ndarray = reduce_sum(e, axis=-1, where=smaller)
-    rest += reduce_sum(~smaller, axis=-1, dtype=e.dtype) - 1.0  # the others of several largest
-    return rest
 
 
 class Gradient(NamedTuple):

@@ -29,6 +29,9 @@ _PRODUCTS = frozenset({"mul", "square", "pow", "div"})  # small powers are spell
 _LOWEST = {"square": 0.0, "exp": 0.0, "sqrt": 0.0, "erfc": 0.0, "cosh": 1.0, "sin": -1.0, "cos": -1.0, "erf": -1.0}
 LARGEST = 2.0**900  # of a number that code computes with instead of the typed ones, and its inverse the smallest
 _KEEP_SIGN = frozenset({"mul", "div", "inverse", "pow"})  # not negative if no operand is
+_NEGATIVE_POLES = frozenset(
+    {"gamma", "lgamma", "digamma", "polygamma"}
+)  # at whole numbers, where the sign says nothing
 _SIGN_OF_OPERANDS = frozenset({"mul", "div", "inverse", "neg", "identity"})  # a rounding more or less leaves it alone
 
 
@@ -116,6 +119,10 @@ def _decides_well(part: Call, operands: list[_Known]) -> bool:
         return operands[-1].decides_well
     if part.op == "pow" and isinstance(part.args[1], Number) and part.args[1].value.is_integer():
         return part.args[1].value >= 0.0 or operands[0].decides_well
+    if part.op == "pow" and not operands[1].same_bits and operands[0].low < 0.0:
+        return False  # of a negative number: NaN, unless the exponent is whole
+    if part.op in _NEGATIVE_POLES:
+        return all(operand.same_bits or operand.low >= 0.0 for operand in operands)
     return all(
         operand.same_bits or domain == REAL_LINE or (domain[0] == 0.0 and operand.decides_well)
         for operand, domain in zip(operands, TABLE[part.op].domain, strict=False)

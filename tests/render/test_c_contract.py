@@ -66,6 +66,12 @@ def test_a_decision_by_numbers_that_cannot_change_is_no_obstacle() -> None:
     assert not _is_contracted("a = x*y + z; b = a + 1; log(b)")
 
 
+def test_a_negative_number_has_whole_powers_alone() -> None:
+    """An exponent that is whole or nearly so decides, unless the base cannot be negative."""
+    for source, contracted in (("x**(y*z + 1)", False), ("exp(x)**(y*z + 1)", True), ("x**y + x*z", True)):
+        assert ("fp-contract=fast" in symdiff.formula(source).value().source("c")) is contracted, source
+
+
 @pytest.mark.compiler
 @pytest.mark.parametrize(
     ("source", "points"),

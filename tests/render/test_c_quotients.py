@@ -27,6 +27,9 @@ max(x/y, z)
 abs(x/y - 1)
 where(x/y < z, x, y)
 log(1 - x/y)
+lgamma(x/y)
+gamma(x/y) + z/y
+z**(x/y)
 """.strip().splitlines()
 KINDS = ("value", "gradient")
 
@@ -71,10 +74,26 @@ def test_divisors_near_the_ends_of_the_range_are_divided_by() -> None:
     draw = np.random.default_rng(2)
     x, y, z = draw.uniform(0.5, 2, (3, 300))
     calm = np.array([kernel(x, y, z)[0], *kernel(x, y, z)[1]])
-    ends = [0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, -1e-310, 1e-200, -1e200, 1.7e308, 2.0**450, 2.0**-450]
+    ends = [
+        *draw.uniform(1e308, 1.7e308, 20),
+        *draw.uniform(-1e-300, 1e-300, 20),
+        0.0,
+        -0.0,
+        np.inf,
+        -np.inf,
+        np.nan,
+        5e-324,
+        -1e-310,
+        1e-200,
+        -1e200,
+        1.7e308,
+        2.0**450,
+        2.0**-450,
+    ]
     places = draw.choice(300, len(ends), replace=False)
     y[places] = ends
-    x[places] *= 1e-3
+    x[places[:20]] *= 1e300  # so that the quotients are normal numbers, which need all digits of an inverse
+    x[places[20:40]] *= 1e-300
     mixed = np.array([kernel(x, y, z)[0], *kernel(x, y, z)[1]])
     wild = np.isin(np.arange(300), places)
     np.testing.assert_array_equal(calm[:, ~wild], mixed[:, ~wild])
