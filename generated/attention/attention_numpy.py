@@ -79,16 +79,16 @@ def _refuse(*arguments):
 
 def _arguments(X, Wq, Wk, Wv, T):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, "C")
-    Wq = np.asarray(Wq, np.float64, "C")
-    Wk = np.asarray(Wk, np.float64, "C")
-    Wv = np.asarray(Wv, np.float64, "C")
-    T = np.asarray(T, np.float64, "C")
+    X = np.asarray(X, float, "C")
+    Wq = np.asarray(Wq, float, "C")
+    Wk = np.asarray(Wk, float, "C")
+    Wv = np.asarray(Wv, float, "C")
+    T = np.asarray(T, float, "C")
     try:
         n, d = X.shape
-        _, k = Wq.shape
-        _, m = Wv.shape
-        if Wq.shape != (d, k) or Wk.shape != (d, k) or Wv.shape != (d, m) or T.shape != (n, m):
+        d_of_Wq, k = Wq.shape
+        d_of_Wv, m = Wv.shape
+        if d_of_Wq != d or Wk.shape != (d, k) or d_of_Wv != d or T.shape != (n, m):
             raise ValueError
     except ValueError:
         _refuse(
@@ -115,7 +115,7 @@ def value(X, Wq, Wk, Wv, T):
     V = X.dot(Wv)                                 # (3)
     v5 = Q.dot(K.T)                               # (5)
     v6 = np.sqrt(np.float64(k))                   # (6)
-    v7 = np.divide(v5, v6, out=v5)                # (7)
+    v7 = np.multiply(v5, 1/v6, out=v5)            # (7)
     A = softmax(v7, axis=1, out=v7)               # (8)
     v9 = A.dot(V)                                 # (9)
     v10 = np.subtract(v9, T, out=v9)              # (10)
@@ -139,7 +139,7 @@ def gradient(X, Wq, Wk, Wv, T):
     V = X.dot(Wv)                                 # (3)
     v5 = Q.dot(K.T)                               # (5)
     v6 = np.sqrt(np.float64(k))                   # (6)
-    v7 = np.divide(v5, v6, out=v5)                # (7)
+    v7 = np.multiply(v5, 1/v6, out=v5)            # (7)
     A = softmax(v7, axis=1, out=v7)               # (8)
     v9 = A.dot(V)                                 # (9)
     v10 = np.subtract(v9, T, out=v9)              # (10)
@@ -151,14 +151,14 @@ def gradient(X, Wq, Wk, Wv, T):
     V_bar = A.T.dot(v10)                          # (9'b) from v9 = A @ V
     v7_bar = np.subtract(A_bar, np.vecdot(A, A_bar)[:, None], out=A_bar)  # (8')
     v7_bar *= A                                   # (8') from A = softmax(v7, axis=1)
-    v5_bar = np.divide(v7_bar, v6, out=v7_bar)    # (7') from v7 = v5/v6
+    v5_bar = np.multiply(v7_bar, 1/v6, out=v7_bar)  # (7') from v7 = v5/v6
     Q_bar = v5_bar.dot(K)                         # (5'a) from v5 = Q @ K.T
     K_bar = v5_bar.T.dot(Q)                       # (5'b) from v5 = Q @ K.T
     X_bar = V_bar.dot(Wv.T)                       # (3'a) from V = X @ Wv
-    Wv_bar = X.T.dot(V_bar)                       # (3'b) from V = X @ Wv
     X_bar += K_bar.dot(Wk.T)                      # (2'a) from K = X @ Wk
-    Wk_bar = X.T.dot(K_bar)                       # (2'b) from K = X @ Wk
     X_bar += Q_bar.dot(Wq.T)                      # (1'a) from Q = X @ Wq
+    Wv_bar = X.T.dot(V_bar)                       # (3'b) from V = X @ Wv
+    Wk_bar = X.T.dot(K_bar)                       # (2'b) from K = X @ Wk
     Wq_bar = X.T.dot(Q_bar)                       # (1'b) from Q = X @ Wq
 
     return J, Gradient(X_bar, Wq_bar, Wk_bar, Wv_bar)

@@ -80,11 +80,11 @@ def _refuse(*arguments):
 
 def _arguments(x, W1, b1, W2, b2):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    x = np.asarray(x, np.float64, "C")
-    W1 = np.asarray(W1, np.float64, "C")
-    b1 = np.asarray(b1, np.float64, "C")
-    W2 = np.asarray(W2, np.float64, "C")
-    b2 = np.asarray(b2, np.float64, "C")
+    x = np.asarray(x, float, "C")
+    W1 = np.asarray(W1, float, "C")
+    b1 = np.asarray(b1, float, "C")
+    W2 = np.asarray(W2, float, "C")
+    b2 = np.asarray(b2, float, "C")
     if (
         x.shape != (3,)
         or W1.shape != (3, 2)

@@ -130,20 +130,20 @@ def _refuse(*arguments):
 
 def _arguments(X, Y, W1, b1, W2, b2, lam):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, "C")
-    Y = np.asarray(Y, np.float64, "C")
-    W1 = np.asarray(W1, np.float64, "C")
-    b1 = np.asarray(b1, np.float64, "C")
-    W2 = np.asarray(W2, np.float64, "C")
-    b2 = np.asarray(b2, np.float64, "C")
-    lam = np.asarray(lam, np.float64)[()]  # an array without axes becomes a number
+    X = np.asarray(X, float, "C")
+    Y = np.asarray(Y, float, "C")
+    W1 = np.asarray(W1, float, "C")
+    b1 = np.asarray(b1, float, "C")
+    W2 = np.asarray(W2, float, "C")
+    b2 = np.asarray(b2, float, "C")
+    lam = np.asarray(lam, float)[()]  # an array without axes becomes a number
     try:
         n, d = X.shape
-        _, c = Y.shape
-        _, m = W1.shape
+        n_of_Y, c = Y.shape
+        d_of_W1, m = W1.shape
         if (
-            Y.shape != (n, c)
-            or W1.shape != (d, m)
+            n_of_Y != n
+            or d_of_W1 != d
             or b1.shape != (m,)
             or W2.shape != (m, c)
             or b2.shape != (c,)
@@ -221,7 +221,7 @@ def gradient(X, Y, W1, b1, W2, b2, lam=0.001):
     # reverse sweep: an adjoint X_bar is the derivative of the value by X, and has its shape
     W2_bar = 2*v12*W2                             # (14') from v14 = norm(W2)**2
     W1_bar = 2*v12*W1                             # (13') from v13 = norm(W1)**2
-    v10_bar = 1/np.float64(n)                     # (11') from L = v10/n
+    v10_bar = 1/n if n else np.inf                # (11') from L = v10/n
     O_bar = np.subtract(v6_softmax, Y, out=v6_softmax)  # (6')
     O_bar *= v10_bar                              # (9'b); (7'); (6') from v6 = logsumexp(O, axis=1)
     b2_bar = reduce_sum(O_bar, axis=0)            # (5'b) from O = v4 + b2

@@ -139,10 +139,10 @@ def _refuse(*arguments):
 
 def _arguments(X, y, log_length, log_noise):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, "C")
-    y = np.asarray(y, np.float64, "C")
-    log_length = np.asarray(log_length, np.float64)[()]  # an array without axes becomes a number
-    log_noise = np.asarray(log_noise, np.float64)[()]  # an array without axes becomes a number
+    X = np.asarray(X, float, "C")
+    y = np.asarray(y, float, "C")
+    log_length = np.asarray(log_length, float)[()]  # an array without axes becomes a number
+    log_noise = np.asarray(log_noise, float)[()]  # an array without axes becomes a number
     try:
         n, d = X.shape
         if y.shape != (n,) or log_length.shape != () or log_noise.shape != ():

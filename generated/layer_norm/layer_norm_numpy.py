@@ -59,10 +59,10 @@ def _refuse(*arguments):
 
 def _arguments(X, g, b, T):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, "C")
-    g = np.asarray(g, np.float64, "C")
-    b = np.asarray(b, np.float64, "C")
-    T = np.asarray(T, np.float64, "C")
+    X = np.asarray(X, float, "C")
+    g = np.asarray(g, float, "C")
+    b = np.asarray(b, float, "C")
+    T = np.asarray(T, float, "C")
     try:
         n, d = X.shape
         if g.shape != (d,) or b.shape != (d,) or T.shape != (n, d):
@@ -118,7 +118,7 @@ def gradient(X, g, b, T):
     J = np.vdot(v11, v11)/(n*d)                   # (12); (13)
 
     # reverse sweep: an adjoint X_bar is the derivative of the value by X, and has its shape
-    v12_bar = 1/np.float64(d*n)                   # (13') from J = mean(v12)
+    v12_bar = 1/(d*n) if d*n else np.inf          # (13') from J = mean(v12)
     v11_bar = np.multiply(2*v12_bar, v11, out=v11)  # (12') from v12 = v11**2
     b_bar = reduce_sum(v11_bar, axis=0)           # (10'b) from Y = v9 + b
     v6_bar = v11_bar/v8                           # (9'a) from v9 = v6/v8
@@ -128,7 +128,7 @@ def gradient(X, g, b, T):
     g_bar = reduce_sum(v6_bar*v2, axis=0)         # (6'a) from v6 = g*v2
     v2_bar = np.multiply(v6_bar, g, out=v6_bar)   # (6'b) from v6 = g*v2
     # (4') from v = mean(v3, axis=1, keepdims=True)
-    v3_bar = np.divide(v7_bar, np.float64(d), out=v7_bar)
+    v3_bar = np.multiply(v7_bar, 1/np.float64(d), out=v7_bar)
     v2 *= 2*v3_bar                                # (3')
     v2_bar += v2                                  # (3') from v3 = v2**2
     X_bar = v2_bar.copy()                         # (2'a) from v2 = X - m

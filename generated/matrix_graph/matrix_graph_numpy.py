@@ -66,8 +66,8 @@ def _refuse(*arguments):
 
 def _arguments(W, x):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    W = np.asarray(W, np.float64, "C")
-    x = np.asarray(x, np.float64, "C")
+    W = np.asarray(W, float, "C")
+    x = np.asarray(x, float, "C")
     if W.shape != (3, 3) or x.shape != (3, 1):
         _refuse(("W", W, (3, 3)), ("x", x, (3, 1)))
     return W, x

@@ -70,12 +70,12 @@ def _refuse(*arguments):
 
 def _arguments(X, t, W1, b1, w2, b2):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, "C")
-    t = np.asarray(t, np.float64, "C")
-    W1 = np.asarray(W1, np.float64, "C")
-    b1 = np.asarray(b1, np.float64, "C")
-    w2 = np.asarray(w2, np.float64, "C")
-    b2 = np.asarray(b2, np.float64, "C")
+    X = np.asarray(X, float, "C")
+    t = np.asarray(t, float, "C")
+    W1 = np.asarray(W1, float, "C")
+    b1 = np.asarray(b1, float, "C")
+    w2 = np.asarray(w2, float, "C")
+    b2 = np.asarray(b2, float, "C")
     try:
         _, n = X.shape
         if (
@@ -139,7 +139,7 @@ def gradient(X, t, W1, b1, w2, b2):
     C = S/n                                       # (9)
 
     # reverse sweep: an adjoint X_bar is the derivative of the value by X, and has its shape
-    S_bar = 1/np.float64(n)                       # (9') from C = S/n
+    S_bar = 1/n if n else np.inf                  # (9') from C = S/n
     e_bar = np.multiply(2*S_bar, e, out=e)        # (7') from r = e**2
     b2_bar = reduce_sum(e_bar, axis=1, keepdims=True)  # (5'b) from z2 = q + b2
     w2_bar = e_bar.dot(a2.T)                      # (4'a) from q = w2 @ a2

@@ -64,12 +64,12 @@ def _refuse(*arguments):
 
 def _arguments(X, t, W1, b1, w2, b2):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, "C")
-    t = np.asarray(t, np.float64, "C")
-    W1 = np.asarray(W1, np.float64, "C")
-    b1 = np.asarray(b1, np.float64, "C")
-    w2 = np.asarray(w2, np.float64, "C")
-    b2 = np.asarray(b2, np.float64)[()]  # an array without axes becomes a number
+    X = np.asarray(X, float, "C")
+    t = np.asarray(t, float, "C")
+    W1 = np.asarray(W1, float, "C")
+    b1 = np.asarray(b1, float, "C")
+    w2 = np.asarray(w2, float, "C")
+    b2 = np.asarray(b2, float)[()]  # an array without axes becomes a number
     try:
         n, _ = X.shape
         if (
@@ -131,7 +131,7 @@ def gradient(X, t, W1, b1, w2, b2):
     C = v6.dot(v6)/n                              # (7); (8)
 
     # reverse sweep: an adjoint X_bar is the derivative of the value by X, and has its shape
-    v7_bar = 1/np.float64(n)                      # (8') from C = mean(v7)
+    v7_bar = 1/n if n else np.inf                 # (8') from C = mean(v7)
     v6_bar = np.multiply(2*v7_bar, v6, out=v6)    # (7') from v7 = v6**2
     b2_bar = reduce_sum(v6_bar)                   # (5'b) from z2 = v4 + b2
     a2_bar = np.outer(v6_bar, w2)                 # (4'a) from v4 = a2 @ w2

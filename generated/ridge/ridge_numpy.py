@@ -48,10 +48,10 @@ def _refuse(*arguments):
 
 def _arguments(X, y, w, lam):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, "C")
-    y = np.asarray(y, np.float64, "C")
-    w = np.asarray(w, np.float64, "C")
-    lam = np.asarray(lam, np.float64)[()]  # an array without axes becomes a number
+    X = np.asarray(X, float, "C")
+    y = np.asarray(y, float, "C")
+    w = np.asarray(w, float, "C")
+    lam = np.asarray(lam, float)[()]  # an array without axes becomes a number
     try:
         n, d = X.shape
         if y.shape != (n,) or w.shape != (d,) or lam.shape != ():

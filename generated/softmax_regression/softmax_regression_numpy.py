@@ -117,15 +117,15 @@ def _refuse(*arguments):
 
 def _arguments(X, Y, W, b, lam):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    X = np.asarray(X, np.float64, "C")
-    Y = np.asarray(Y, np.float64, "C")
-    W = np.asarray(W, np.float64, "C")
-    b = np.asarray(b, np.float64, "C")
-    lam = np.asarray(lam, np.float64)[()]  # an array without axes becomes a number
+    X = np.asarray(X, float, "C")
+    Y = np.asarray(Y, float, "C")
+    W = np.asarray(W, float, "C")
+    b = np.asarray(b, float, "C")
+    lam = np.asarray(lam, float)[()]  # an array without axes becomes a number
     try:
         n, d = X.shape
-        _, c = Y.shape
-        if Y.shape != (n, c) or W.shape != (d, c) or b.shape != (c,) or lam.shape != ():
+        n_of_Y, c = Y.shape
+        if n_of_Y != n or W.shape != (d, c) or b.shape != (c,) or lam.shape != ():
             raise ValueError
     except ValueError:
         _refuse(
@@ -183,7 +183,7 @@ def gradient(X, Y, W, b, lam=0.001):
 
     # reverse sweep: an adjoint X_bar is the derivative of the value by X, and has its shape
     W_bar = 2*lam*W                               # (9') from v9 = norm(W)**2
-    v7_bar = 1/np.float64(n)                      # (8') from v8 = v7/n
+    v7_bar = 1/n if n else np.inf                 # (8') from v8 = v7/n
     Z_bar = np.subtract(v3_softmax, Y, out=v3_softmax)  # (3')
     Z_bar *= v7_bar                               # (6'b); (4'); (3') from v3 = logsumexp(Z, axis=1)
     b_bar = reduce_sum(Z_bar, axis=0)             # (2'b) from Z = v1 + b

@@ -58,11 +58,11 @@ def _refuse(*arguments):
 
 def _arguments(x, y, W1, W2, lam):
     """The arguments as float64 arrays in C order, if their shapes fit; ValueError if not."""
-    x = np.asarray(x, np.float64, "C")
-    y = np.asarray(y, np.float64, "C")
-    W1 = np.asarray(W1, np.float64, "C")
-    W2 = np.asarray(W2, np.float64, "C")
-    lam = np.asarray(lam, np.float64)[()]  # an array without axes becomes a number
+    x = np.asarray(x, float, "C")
+    y = np.asarray(y, float, "C")
+    W1 = np.asarray(W1, float, "C")
+    W2 = np.asarray(W2, float, "C")
+    lam = np.asarray(lam, float)[()]  # an array without axes becomes a number
     if (
         x.shape != (3,)
         or y.shape != (2,)

@@ -31,4 +31,10 @@ ARRAY_FAMILIES = (contraction, reduction, structure, linear_algebra, abstract)
 ARRAYS: dict[str, ArrayOp] = {op.name: op for family in ARRAY_FAMILIES for op in family.OPS}
 COMPARE_OPS = frozenset(COMPARISONS.values())
 
-__all__ = ["ARRAYS", "COMPARE_OPS", "COMPARISONS", "PUBLIC", "TABLE", "ArrayOp", "Op", "Spelling"]
+# Elementwise ops where one rounding more or less can decide, by a comparison, a tie or a kink; atan2 jumps at its cut,
+# and hypot has a kink at (0, 0). Ends of domains and poles do not count; a pole is all that `inverse` has.
+DECIDING = frozenset(
+    {op.name for op in choice.OPS} | {op.name for op in TABLE.values() if op.kinks} | {"atan2", "hypot"}
+) - {"inverse"}
+
+__all__ = ["ARRAYS", "COMPARE_OPS", "COMPARISONS", "DECIDING", "PUBLIC", "TABLE", "ArrayOp", "Op", "Spelling"]

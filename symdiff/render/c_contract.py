@@ -15,16 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, walk
-from symdiff.ops import TABLE
-from symdiff.ops.choice import OPS as CHOICES
+from symdiff.ops import DECIDING, TABLE
 from symdiff.ops.core import REAL_LINE
 from symdiff.render.c_quotients import divisor
 from symdiff.tape import Step, Tape
 
-# atan2 jumps at its cut, and hypot has a kink at (0, 0); a pole, which is all that `inverse` has, is looked at below.
-_DECIDING = frozenset(
-    {op.name for op in CHOICES} | {op.name for op in TABLE.values() if op.kinks} | {"atan2", "hypot"}
-) - {"inverse"}
 _PRODUCTS = frozenset({"mul", "square", "pow", "div"})  # small powers are spelled as products, x/2 is x*0.5
 _LOWEST = {"square": 0.0, "exp": 0.0, "sqrt": 0.0, "erfc": 0.0, "cosh": 1.0, "sin": -1.0, "cos": -1.0, "erf": -1.0}
 LARGEST = 2.0**900  # of a number that code computes with instead of the typed ones, and its inverse the smallest
@@ -88,7 +83,7 @@ def quotient_by_number(part: Expr) -> float | None:
 
 def _of_step(step: Step, known: dict[str, _Known], turned: Callable[[Call], bool]) -> _Known | None:
     """What is known of a step's value; None where it, or a part of it, decides by what can change."""
-    if any(isinstance(part, Call) and part.op in _DECIDING for part in walk(step.expr)):
+    if any(isinstance(part, Call) and part.op in DECIDING for part in walk(step.expr)):
         return None
     well = True
 

@@ -6,6 +6,7 @@
     mask      a comparison multiplies as it is, without an array of ones and zeros
     factor    two contributions c*A and -c*B to one adjoint are c*(A - B), one multiplication of an array instead of two
     products  a sum of products is a dot product, without an array of the products
+    order     products that read the same matrix follow each other (`numpy_order`)
 
 Derivations, traces and C are made of the tape itself. The steps keep their numbers; a step that another one carries out
 is `absorbed` by it.
@@ -23,6 +24,7 @@ from symdiff.expr import ZERO_NUMBER as ZERO
 from symdiff.expr import Call, Expr, Name, Number, bottom_up, call, names, walk
 from symdiff.ops import COMPARE_OPS
 from symdiff.ops.infer import shape_of
+from symdiff.render.numpy_order import products_together
 from symdiff.shapes import Shape
 from symdiff.tape import PRIMAL, Namer, Step, Tape
 
@@ -70,7 +72,7 @@ def reused(tape: Tape, *, dot_products: bool) -> Reuse:
         tape = _mapped(tape, lambda node: _row_dots(node, shapes))
         tape, products = _dotted(tape)
         absorbed |= products
-    return Reuse(_delayed(tape, joint), absorbed, joint)
+    return Reuse(products_together(_delayed(tape, joint)), absorbed, joint)
 
 
 def _mapped(tape: Tape, rewrite: _Rewrite) -> Tape:

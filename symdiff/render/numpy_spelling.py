@@ -111,6 +111,10 @@ class NumpyPrinter(Printer):
     def _float(self, expr: Expr) -> Name:
         return Name(f"{self.float_type}({Printer.__call__(self, expr)})")
 
+    def guarded_quotient(self, quotient: Expr, sizes: Expr) -> str:
+        """`1/n if n else np.inf`, for a number above zero over sizes."""
+        return f"{Printer.__call__(self, quotient)} if {Printer.__call__(self, sizes)} else np.inf"
+
     @property
     def float_type(self) -> str:
         """NumPy's type of a number."""

@@ -21,6 +21,8 @@ from symdiff.render.environment import render
 from symdiff.render.names import PYTHON_RESERVED, mangled
 from symdiff.render.numpy_inplace import Place, last_reads, lines_in_place, owner, place_for, with_second
 from symdiff.render.numpy_memory import NEW, Memory, fresh, memory
+from symdiff.render.numpy_numbers import plain_quotients, sizes_below
+from symdiff.render.numpy_quotients import with_inverses
 from symdiff.render.numpy_reuse import reused
 from symdiff.render.numpy_spelling import NumpyPrinter, bracketed, stretchable
 from symdiff.render.printer import without_minus
@@ -39,7 +41,7 @@ from symdiff.render.python_parts import (
 )
 from symdiff.render.update_python import update_context, update_ops
 from symdiff.shapes import Shape, described, shape_text
-from symdiff.tape import PRIMAL, Step
+from symdiff.tape import PRIMAL, Step, Tape
 
 _WIDTH = LINE - 4  # of a line inside a function
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -48,14 +50,15 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 def array_module(sheet: Sheet) -> str:
     """The module's text."""
     tape = sheet.code
-    body, alone = _Body(sheet), _Body(_value_alone(sheet))
+    code = with_inverses(tape)  # for both functions, so that they give the same value
+    body, alone = _Body(sheet, code), _Body(sheet, _value_alone(code))
     value, *gradients = body.results()
     (value_of_value,) = alone.results()
     shapes = tape.shapes
     forward, reverse, value_lines = body.lines(forward=True), body.lines(forward=False), alone.lines(forward=True)
     result = returned(value, gradients, _WIDTH - len("return "))
-    code, value_code = [result, *forward, *reverse], [value_of_value, *value_lines]
-    helpers = helpers_called([*value_code, *(code if sheet.kind == "gradient" else [])])
+    lines, lines_of_value = [result, *forward, *reverse], [value_of_value, *value_lines]
+    helpers = helpers_called([*lines_of_value, *(lines if sheet.kind == "gradient" else [])])
     return render(
         "python",
         "arrays.py.j2",
@@ -69,22 +72,21 @@ def array_module(sheet: Sheet) -> str:
         helpers=helper_source([*helpers, *update_ops(sheet.update)]),
         update=update_context(sheet),
         checks=argument_lines(sheet, body.printer, body.names),
-        value_sizes=size_lines(tape.inputs, alone.names, _words(value_code)),
-        sizes=size_lines(tape.inputs, body.names, _words(code)),
+        value_sizes=size_lines(tape.inputs, alone.names, _words(lines_of_value)),
+        sizes=size_lines(tape.inputs, body.names, _words(lines)),
         value_lines=value_lines,
         value=value_of_value,
         forward=forward,
         reverse=reverse,
         result=result,
         fields=fields(tape.wrt),
-        notes=remarks(tape) + _spelled(code if sheet.kind == "gradient" else value_code),
+        notes=remarks(tape) + _spelled(lines if sheet.kind == "gradient" else lines_of_value),
     )
 
 
-def _value_alone(sheet: Sheet) -> Sheet:
+def _value_alone(tape: Tape) -> Tape:
     """The forward sweep, which keeps nothing for a reverse sweep."""
-    tape = sheet.code
-    return replace(sheet, code=tape.with_steps(tape.primal, outputs=tape.outputs[:1], wrt=(), bars=()), kind="value")
+    return tape.with_steps(tape.primal, outputs=tape.outputs[:1], wrt=(), bars=())
 
 
 def _spelled(code: Iterable[str]) -> list[str]:
@@ -109,17 +111,19 @@ def _words(lines: Iterable[str]) -> set[str]:
 class _Body:
     """The code of one tape, step by step."""
 
-    def __init__(self, sheet: Sheet) -> None:
+    def __init__(self, sheet: Sheet, tape: Tape) -> None:
         single = sheet.dtype == "float32"
-        reuse = reused(sheet.code, dot_products=not single)
-        self.sheet, self.tape, self.reuse = sheet, reuse.tape, reuse
-        tape, shapes = self.tape, reuse.shapes()
+        reuse = reused(tape, dot_products=not single)
+        self.sheet, self.reuse, written = sheet, reuse, identifiers(tape)
+        tape, shapes = reuse.tape, reuse.shapes()
+        self.tape = tape
         seconds = [name for _, name in reuse.joint.values()]
-        every = dict.fromkeys([*tape.dims, *identifiers(sheet.code), *seconds])
+        every = dict.fromkeys([*tape.dims, *written, *seconds])
         self.names = mangled(every, (PYTHON_RESERVED | ARRAY_FUNCTIONS) - {"value"})
         self.printer = NumpyPrinter(
             "python", self.names, python_number, {}, shapes=shapes, dims=frozenset(tape.dims), single=single
         )
+        self.plain = frozenset() if single else plain_quotients(tape)
         self.first = first_contributions(tape)
         self.primal = {step.name: step for step in sheet.code.primal}
         self.known: dict[str, Memory] = {given.name: NEW for given in tape.inputs} | dict.fromkeys(seconds, NEW)
@@ -198,6 +202,8 @@ class _Body:
             return self._put(expr, target, f"{sign}=" if later else "=", later)
         if later:
             return [f"{target} {sign}= {self.printer(stretchable(self.printer, expr))}"]
+        if step.name in self.plain and (sizes := sizes_below(expr)) is not None:
+            return [f"{target} = {self.printer.guarded_quotient(expr, sizes)}"]
         text = self.printer(expr)
         return [f"{target} = {self._first(step, text) if step.target in self.several else text}"]
 

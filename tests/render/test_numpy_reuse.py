@@ -39,6 +39,7 @@ FORMULAS = [
     "x: n; c: (); sum(sigmoid(c*x)) + sigmoid(c)*relu(c) + logsumexp(x)*c",
     "X: const(n, d); y: const(n); w: d; b: (); z = X @ w + b; mean(softplus(z) - y*z)",
     "x: n; y: const(n); z: n; mean(x*y - sin(x) - x*z) - 3*mean(x*z + z*y) + sum(2*x - x*y)",
+    "X: (n, m); s = n + m + 1; Y = X/sqrt(sqrt(n)*m); sum(sigmoid(Y) @ Y.T) + sum((X/3)**2) + sum(tanh(X/s) - X/n)",
 ]  # fmt: skip
 DTYPES = ("float64", "float32")
 ORDERS = ("C", "F", "strided", "reversed", "read-only", "offset")

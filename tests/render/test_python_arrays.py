@@ -321,7 +321,7 @@ def code_of(formula: symdiff.Formula) -> list[str]:
             "x: n; sum(x[1:3]**2) + x[0]*x[-1]",
             ["x_bar = np.zeros(n)", "x_bar[-1] = v4", "x_bar[0] += v5", "x_bar[1:3] += v1_bar"],
         ),
-        ("X: (n, 3); mean(X**2)", ["value = np.vdot(X, X)/(n*3)", "v1_bar = 1/np.float64(3*n)"]),
+        ("X: (n, 3); mean(X**2)", ["value = np.vdot(X, X)/(n*3)", "v1_bar = 1/(3*n) if n else np.inf"]),
         (
             "X: (n, 3); mean(exp(X))",
             ["value = reduce_sum(v1, axis=None)/(3*n)", "X_bar = np.multiply(v1_bar, v1, out=v1)"],
@@ -365,7 +365,7 @@ SWEEPS = {
         t = np.subtract(z2, y, out=z2)
         S = np.vdot(t, t)
         C = S/n
-        S_bar = 1/np.float64(n)
+        S_bar = 1/n if n else np.inf
         t_bar = np.multiply(2*S_bar, t, out=t)
         b2_bar = reduce_sum(t_bar, axis=0)
         a2_bar = t_bar.dot(W2.T)
