@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median, quantiles
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from benchmarks.command import RESULTS, add_comparison, command_line, compared, 
 from benchmarks.formulas import CASES, Problem, long_arm
 from benchmarks.scalars import error_of, reference
 from benchmarks.table import Row, digits, line, machine
+from benchmarks.timing import summed_up
 
 TOLERANCE = 1e-9
 IMPORTS = {"symdiff": "import symdiff", "numpy": "import numpy", "sympy": "import sympy"}
@@ -180,9 +180,8 @@ def measure(names: Sequence[str], rounds: int, warm: bool = True) -> tuple[list[
 
 
 def _row(name: str, measured: str, times: Sequence[float]) -> Row:
-    quartiles = quantiles(times, n=4, method="inclusive") if len(times) > 1 else list(times) * 3
     contestant = IMPORTS[name] if measured == "import" and name != "symdiff" else "symdiff"
-    return Row(name, contestant, measured, median(times), quartiles[0], quartiles[2])
+    return summed_up((name, contestant, measured), times)
 
 
 def main(arguments: Sequence[str]) -> int:

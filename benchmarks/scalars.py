@@ -1,11 +1,18 @@
-"""The run on numbers: every contestant is checked against 50 digits, then all are timed in turn, round after round."""
+"""The run on numbers: every contestant is checked against 50 digits, then all are timed in turn, round after round.
+
+The rounds of a formula are spread over the run, in several processes of their own: where a process finds its memory,
+and what else runs on the machine for some seconds, can make a loop half as fast again.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +21,13 @@ from benchmarks import threads
 from benchmarks.command import RESULTS, add_comparison, choose, command_line, compared, publish
 from benchmarks.formulas import CASES, Problem
 from benchmarks.peers import PEERS, Contestant, Limit, Task
-from benchmarks.table import Report, Row, machine
-from benchmarks.timing import Stopwatch, in_turn
+from benchmarks.table import Report, machine
+from benchmarks.timing import Stopwatch, summed_up, take_turns
 
 TOLERANCE = 1e-9  # relative to the largest result at the point: a wrong formula is off by far more
 CHECKED_POINTS = 20
 EPILOG = "`python -m benchmarks matrices --help`: the same for formulas of matrices."
+PASSES = 3  # processes per formula, as far as there are rounds
 SAMPLE_SECONDS = {"batch": 0.05, "call": 0.01, "held": 0.01}
 
 
@@ -68,14 +76,46 @@ def stopwatches(contestant: Contestant, problem: Problem, points: np.ndarray, ex
     return found
 
 
-def measure(problem: Problem, contestants: Sequence[Contestant], points: int, rounds: int) -> list[Row]:
-    """All contestants on one formula."""
-    given = problem.case.points(points)
+@dataclass(frozen=True)
+class Part:
+    """What one process measures of a run: some rounds of one formula."""
+
+    formula: str
+    names: tuple[str, ...]  # of contestants
+    limit: Path | None
+    points: int
+    rounds: int
+
+
+def measure(part: Part) -> list[tuple[tuple[str, str, str], list[float]]]:
+    """All samples, by what was measured; ValueError for wrong results."""
+    problem = Problem(CASES[part.formula])
+    given = problem.case.points(part.points)
     expected = reference(problem, given[:, :CHECKED_POINTS])
-    watches: list[Stopwatch] = []
-    for contestant in contestants:
-        watches += stopwatches(contestant, problem, given, expected)
-    return in_turn(watches, rounds)
+    contestants = [peer() for peer in PEERS if peer.name in part.names]
+    if part.limit:
+        contestants.append(Limit(part.limit))
+    watches = [watch for each in contestants for watch in stopwatches(each, problem, given, expected)]
+    take_turns(watches, part.rounds)
+    if "symdiff" in part.names:
+        with threads.every_processor():
+            two = threads.stopwatches(problem, threads.contestants(part.limit), given)
+            take_turns(two, part.rounds)
+        watches += two
+    return [(watch.key, watch.samples) for watch in watches]
+
+
+def passes(parts: Sequence[Part], rounds: int) -> Iterator[Part]:
+    """The parts one after the other, again and again, until each has had its rounds."""
+    for turn in range(PASSES):
+        share = rounds * (turn + 1) // PASSES - rounds * turn // PASSES
+        yield from (replace(part, rounds=share) for part in parts if share)
+
+
+def elsewhere(part: Part) -> list[tuple[tuple[str, str, str], list[float]]]:
+    """`measure` in a process of its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(measure, part).result()
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -101,19 +141,22 @@ def run(options: argparse.Namespace, command: str) -> Report:
     contestants = [peer() for peer in PEERS if peer.name in options.only_names]
     if options.limit:
         contestants.append(Limit(options.limit))
-    left_out, rows, titles = {}, [], {each.name: each.title for each in contestants}
+    titles = {each.name: each.title for each in [*contestants, *threads.contestants(options.limit)]}
+    left_out: dict[str, str] = {}
+    parts: list[Part] = []
     for name in options.formula_names:
         problem = Problem(CASES[name])
         titles[name] = problem.case.title
         missing = {each.name: each.available(problem) for each in contestants}
         left_out |= {each: f"not installed: {what}" for each, what in missing.items() if what}
-        present = [each for each in contestants if not missing[each.name]]
-        print(f"{name}: {', '.join(each.name for each in present)}", file=sys.stderr, flush=True)
-        rows += measure(problem, present, options.points, options.rounds)
-        if "symdiff" in options.only_names:
-            two = threads.contestants(options.limit)
-            titles |= {each.name: each.title for each in two}
-            rows += threads.measure(problem, two, problem.case.points(options.points), options.rounds)
+        present = tuple(each for each, what in missing.items() if not what)
+        parts.append(Part(name, present, options.limit, options.points, options.rounds))
+    samples: dict[tuple[str, str, str], list[float]] = {}
+    for part in passes(parts, options.rounds):
+        print(f"{part.formula}: {', '.join(part.names)}", file=sys.stderr, flush=True)
+        for key, found in elsewhere(part):
+            samples.setdefault(key, []).extend(found)
+    rows = [summed_up(key, found) for key, found in samples.items()]
     facts = machine(["numpy", "sympy", *(module for each in contestants for module in each.needs)])
     return Report(command, options.points, options.rounds, facts, titles, left_out, rows)
 

@@ -52,6 +52,7 @@ class Report:
         lines = ["# Value and gradient: symdiff beside its peers", "", f"`{self.command}`", ""]
         lines += [f"- {name}: {fact}" for name, fact in self.machine.items()]
         lines += [f"- medians of {self.rounds} rounds, all contestants in turn in each round; float64, one thread"]
+        lines += ["- the rounds of a formula are spread over the run, in processes of their own"]
         lines += ["- before timing, every contestant agreed with a 50-digit reference"]
         present = dict.fromkeys(row.contestant for row in self.rows)
         lines += [f"- {name}: {self.titles[name]}" for name in present if name in self.titles]

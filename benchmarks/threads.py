@@ -16,8 +16,7 @@ import numpy as np
 
 from benchmarks.formulas import Problem
 from benchmarks.peers import Contestant, Limit, Symdiff, Task
-from benchmarks.table import Row
-from benchmarks.timing import Stopwatch, in_turn
+from benchmarks.timing import Stopwatch
 
 MEASURE = "threads"
 SAMPLE_SECONDS = 0.05
@@ -69,13 +68,8 @@ def every_processor() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def measure(problem: Problem, wanted: Sequence[Contestant], points: np.ndarray, rounds: int) -> list[Row]:
-    """The rows of one formula. Raises ValueError where two threads find other bits than one."""
-    with every_processor():
-        return _measured(problem, wanted, points, rounds)
-
-
-def _measured(problem: Problem, wanted: Sequence[Contestant], points: np.ndarray, rounds: int) -> list[Row]:
+def stopwatches(problem: Problem, wanted: Sequence[Contestant], points: np.ndarray) -> list[Stopwatch]:
+    """One for each contestant, to be started in `every_processor`. ValueError where two threads find other bits."""
     watches: list[Stopwatch] = []
     bits: dict[str, bytes] = {}
     for contestant in wanted:
@@ -86,4 +80,4 @@ def _measured(problem: Problem, wanted: Sequence[Contestant], points: np.ndarray
         watches.append(Stopwatch(key, task.run, points.shape[1], SAMPLE_SECONDS))
     if bits["symdiff"] != bits["symdiff_threads"]:
         raise ValueError(f"{problem.case.name}: two threads find other bits than one")
-    return in_turn(watches, rounds)
+    return watches

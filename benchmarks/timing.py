@@ -30,13 +30,20 @@ class Stopwatch:
         """One more sample, in ns per item."""
         self.samples.append(self._seconds() / self.count / self.items * 1e9)
 
-    def row(self) -> Row:
-        """The samples summed up."""
-        quartiles = quantiles(self.samples, n=4, method="inclusive") if len(self.samples) > 1 else self.samples * 3
-        return Row(*self.key, median(self.samples), quartiles[0], quartiles[2])
+
+def summed_up(key: tuple[str, str, str], samples: Sequence[float]) -> Row:
+    """Median and quartiles of times in ns; `key` is the formula, the contestant and the measure."""
+    quartiles = quantiles(samples, n=4, method="inclusive") if len(samples) > 1 else list(samples) * 3
+    return Row(*key, median(samples), quartiles[0], quartiles[2])
 
 
 def in_turn(watches: Sequence[Stopwatch], rounds: int) -> list[Row]:
+    """The samples of `take_turns` summed up."""
+    take_turns(watches, rounds)
+    return [summed_up(watch.key, watch.samples) for watch in watches]
+
+
+def take_turns(watches: Sequence[Stopwatch], rounds: int) -> None:
     """One sample of everybody in each round. Each round starts with another one: none always follows the same."""
     gc.collect()
     gc.disable()
@@ -47,4 +54,3 @@ def in_turn(watches: Sequence[Stopwatch], rounds: int) -> list[Row]:
                 watch.sample()
     finally:
         gc.enable()
-    return [watch.row() for watch in watches]

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.formulas import CASES
 from benchmarks.matrices import run as matrices
 from benchmarks.matrices.problems import PROBLEMS, Problem
-from benchmarks.scalars import error_of
+from benchmarks.scalars import Part, error_of, passes
 
 SMOKE = ("--points", "1000", "--rounds", "2", "--only", "symdiff,numpy,lambdify", "--formula", "graph_b")
 
@@ -57,6 +57,15 @@ def test_an_unknown_contestant_is_refused(root: Path, suite: list[str]) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "unknown nobody" in done.stderr
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 9, 10])
+def test_the_rounds_of_a_formula_are_spread_over_the_run(rounds: int) -> None:
+    parts = [Part(name, ("symdiff",), None, 10, rounds) for name in ("one", "two")]
+    made = list(passes(parts, rounds))
+    assert [sum(part.rounds for part in made if part.formula == name) for name in ("one", "two")] == [rounds] * 2
+    assert [part.formula for part in made] == ["one", "two"] * min(rounds, 3)
+    assert all(part.rounds for part in made)
 
 
 def test_a_wrong_result_is_seen() -> None:
