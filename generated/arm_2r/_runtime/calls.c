@@ -5,6 +5,7 @@
  *
  * Call   the ordinary call for arguments of certain shapes. Whatever is not exactly that (other types, dtypes, shapes,
  *        memory layouts, counts, keywords) gives NotImplemented, and Python sorts it out.
+ * Batch  the ordinary call for vectors of one length, and numbers beside them; also with `out`.
  * Bound  a call of addresses that were bound once.
  * Entry  `__call__` of a class of kernels: tries the object's own Call, `_direct`, before the Python function.
  *
@@ -12,6 +13,7 @@
  * nothing can run any more that asks for it too. So any thread may call, and a call may come up within another one.
  */
 #include <Python.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <structmember.h>
@@ -31,6 +33,12 @@ enum {
         const size_t *, const real *const *, real *const *, real *, sd_py_gemm_##letter)
 SD_PY_FORMS(double, d);
 SD_PY_FORMS(float, f);
+
+#define SD_PY_BATCH(real, letter)                                                                                      \
+    typedef int (*sd_py_batch_##letter)(                                                                               \
+        size_t, const real *const *, const ptrdiff_t *, real *const *, const ptrdiff_t *)
+SD_PY_BATCH(double, d);
+SD_PY_BATCH(float, f);
 
 typedef struct {
     uintptr_t function, gemm, sizes; /* addresses; of the last two 0 in vector form */
@@ -73,13 +81,21 @@ static int sd_py_run(const sd_py_kernel *kernel, const void *in, const void *out
     return status;
 }
 
+static int sd_py_is_tuple(PyObject *given)
+{
+    if (PyTuple_Check(given))
+        return 1;
+    PyErr_SetString(PyExc_TypeError, "expected a tuple");
+    return 0;
+}
+
 /* A converter of PyArg_ParseTuple: (function, gemm, sizes, vector, single, release). */
 static int sd_py_read_kernel(PyObject *given, void *to)
 {
     sd_py_kernel *kernel = to;
     unsigned long long function, gemm, sizes;
 
-    if (!PyTuple_Check(given)
+    if (!sd_py_is_tuple(given)
         || !PyArg_ParseTuple(given, "KKKppp", &function, &gemm, &sizes, &kernel->vector, &kernel->single,
             &kernel->release))
         return 0;
@@ -95,6 +111,99 @@ static int sd_py_no_names(PyObject *names)
         return 1;
     PyErr_SetString(PyExc_TypeError, "no keywords are taken here");
     return 0;
+}
+
+typedef struct {
+    PyObject *plain;                 /* types whose objects are numbers */
+    PyObject *array, *dtype, *empty; /* numpy.ndarray, the only dtype, numpy.empty */
+    PyObject *memory;                /* called for an array of numbers of this thread */
+} sd_py_tools;
+
+static PyObject *sd_py_dtype_name, *sd_py_direct_name;
+
+/* A converter of PyArg_ParseTuple: (plain, array, dtype, empty, memory). */
+static int sd_py_read_tools(PyObject *given, void *to)
+{
+    sd_py_tools *tools = to;
+
+    if (!sd_py_is_tuple(given))
+        return 0;
+    return PyArg_ParseTuple(
+        given, "OOOOO", &tools->plain, &tools->array, &tools->dtype, &tools->empty, &tools->memory);
+}
+
+static void sd_py_keep_tools(const sd_py_tools *tools)
+{
+    Py_INCREF(tools->plain);
+    Py_INCREF(tools->array);
+    Py_INCREF(tools->dtype);
+    Py_INCREF(tools->empty);
+    Py_INCREF(tools->memory);
+}
+
+static void sd_py_drop_tools(sd_py_tools *tools)
+{
+    Py_XDECREF(tools->plain);
+    Py_XDECREF(tools->array);
+    Py_XDECREF(tools->dtype);
+    Py_XDECREF(tools->empty);
+    Py_XDECREF(tools->memory);
+}
+
+/* Whether the argument is an array, of no class of its own, of the dtype. */
+static int sd_py_is_ours(const sd_py_tools *tools, PyObject *given)
+{
+    PyObject *dtype;
+
+    if ((PyObject *)Py_TYPE(given) != tools->array)
+        return 0;
+    dtype = PyObject_GetAttr(given, sd_py_dtype_name);
+    Py_XDECREF(dtype); /* the array has it */
+    if (dtype == NULL)
+        PyErr_Clear();
+    return dtype == tools->dtype;
+}
+
+/* 1 if the argument is a number of no class of its own, 0 if not; no error is set. */
+static int sd_py_read_number(const sd_py_tools *tools, PyObject *given, double *number)
+{
+    if (PyFloat_CheckExact(given)) {
+        *number = PyFloat_AS_DOUBLE(given);
+        return 1;
+    }
+    if (PySet_Contains(tools->plain, (PyObject *)Py_TYPE(given)) == 1) {
+        *number = PyFloat_AsDouble(given);
+        if (*number != -1.0 || !PyErr_Occurred())
+            return 1;
+    }
+    PyErr_Clear();
+    return 0;
+}
+
+/* The value, or (value, gradient) of a type of named tuples. */
+static PyObject *sd_py_both(PyObject *value, PyObject *type, PyObject *partials)
+{
+    PyObject *gradient, *arguments, *both;
+
+    if (type == Py_None) {
+        Py_INCREF(value);
+        return value;
+    }
+    arguments = PyTuple_Pack(1, partials);
+    if (arguments == NULL)
+        return NULL;
+    gradient = PyTuple_Type.tp_new((PyTypeObject *)type, arguments, NULL);
+    Py_DECREF(arguments);
+    if (gradient == NULL)
+        return NULL;
+    both = PyTuple_Pack(2, value, gradient);
+    Py_DECREF(gradient);
+    return both;
+}
+
+static int sd_py_is_gradient(PyObject *type)
+{
+    return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, &PyTuple_Type);
 }
 
 /* ---- Call ---- */
@@ -114,10 +223,8 @@ typedef struct {
     Py_ssize_t numbers; /* in all, workspace first */
     sd_py_part *parts;  /* inputs, then outputs */
     PyObject *gradient; /* the named tuple's type, None for a bare value */
-    PyObject *plain;    /* types whose objects are numbers */
-    PyObject *array, *dtype, *empty; /* numpy.ndarray, the only dtype, numpy.empty */
-    PyObject *memory;                /* called for an array of `numbers` numbers of this thread */
-    PyObject *kept;                  /* what the addresses need */
+    sd_py_tools tools;
+    PyObject *kept; /* what the addresses need */
 } sd_py_call;
 
 typedef struct {
@@ -128,8 +235,6 @@ typedef struct {
     char stack[SD_PY_STACK * sizeof(double) + SD_PY_LINE];
 } sd_py_frame;
 
-static PyObject *sd_py_dtype_name, *sd_py_direct_name;
-
 static int sd_py_view(sd_py_frame *frame, PyObject *object, int flags)
 {
     if (PyObject_GetBuffer(object, &frame->views[frame->viewed], flags) < 0)
@@ -138,26 +243,12 @@ static int sd_py_view(sd_py_frame *frame, PyObject *object, int flags)
     return 0;
 }
 
-/* Whether the argument is an array, of no class of its own, of the dtype. */
-static int sd_py_is_ours(const sd_py_call *call, PyObject *given)
-{
-    PyObject *dtype;
-
-    if ((PyObject *)Py_TYPE(given) != call->array)
-        return 0;
-    dtype = PyObject_GetAttr(given, sd_py_dtype_name);
-    Py_XDECREF(dtype); /* the array has it */
-    if (dtype == NULL)
-        PyErr_Clear();
-    return dtype == call->dtype;
-}
-
 /* 1 if the argument is an array that C can take as it is, 0 if not; no error is set. */
 static int sd_py_take_array(const sd_py_call *call, const sd_py_part *part, PyObject *given, sd_py_frame *frame)
 {
     const Py_buffer *view = &frame->views[frame->viewed];
 
-    if (!sd_py_is_ours(call, given))
+    if (!sd_py_is_ours(&call->tools, given))
         return 0;
     if (sd_py_view(frame, given, PyBUF_C_CONTIGUOUS) < 0) {
         PyErr_Clear();
@@ -173,7 +264,7 @@ static int sd_py_take_without_axes(const sd_py_call *call, PyObject *given, char
     Py_buffer view;
     int taken;
 
-    if (!sd_py_is_ours(call, given))
+    if (!sd_py_is_ours(&call->tools, given))
         return 0;
     if (PyObject_GetBuffer(given, &view, PyBUF_C_CONTIGUOUS) < 0) {
         PyErr_Clear();
@@ -192,19 +283,8 @@ static int sd_py_take_number(const sd_py_call *call, const sd_py_part *part, PyO
     char *at = frame->numbers + part->place * call->item;
     double number;
 
-    if (PyFloat_CheckExact(given)) {
-        number = PyFloat_AS_DOUBLE(given);
-    } else {
-        if (PySet_Contains(call->plain, (PyObject *)Py_TYPE(given)) != 1) {
-            PyErr_Clear();
-            return sd_py_take_without_axes(call, given, at);
-        }
-        number = PyFloat_AsDouble(given);
-        if (number == -1.0 && PyErr_Occurred()) {
-            PyErr_Clear();
-            return 0;
-        }
-    }
+    if (!sd_py_read_number(&call->tools, given, &number))
+        return sd_py_take_without_axes(call, given, at);
     if (call->kernel.single)
         *(float *)at = (float)number;
     else
@@ -241,9 +321,9 @@ static int sd_py_take_numbers(const sd_py_call *call, PyObject *const *given, sd
 
 static int sd_py_new_array(const sd_py_call *call, const sd_py_part *part, sd_py_frame *frame, PyObject **made)
 {
-    PyObject *const arguments[] = {part->shape, call->dtype};
+    PyObject *const arguments[] = {part->shape, call->tools.dtype};
 
-    *made = PyObject_Vectorcall(call->empty, arguments, 2, NULL);
+    *made = PyObject_Vectorcall(call->tools.empty, arguments, 2, NULL);
     return *made == NULL ? -1 : sd_py_view(frame, *made, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
 }
 
@@ -272,7 +352,7 @@ static int sd_py_make_room(const sd_py_call *call, sd_py_frame *frame)
     if (call->numbers <= SD_PY_STACK) {
         frame->numbers = frame->stack + -(uintptr_t)frame->stack % SD_PY_LINE;
     } else {
-        PyObject *memory = PyObject_CallNoArgs(call->memory);
+        PyObject *memory = PyObject_CallNoArgs(call->tools.memory);
         const Py_buffer *view = &frame->views[frame->viewed];
         int status = memory == NULL ? -1 : sd_py_view(frame, memory, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
         Py_XDECREF(memory); /* the view has it */
@@ -339,7 +419,6 @@ static PyObject *sd_py_number(const sd_py_call *call, const sd_py_part *part, co
 static PyObject *sd_py_results(const sd_py_call *call, sd_py_frame *frame)
 {
     const sd_py_part *part = call->parts + call->inputs;
-    PyObject *gradient, *arguments, *both;
 
     for (Py_ssize_t k = 0; k < call->outputs; ++k, ++part) {
         PyObject *number;
@@ -353,20 +432,7 @@ static PyObject *sd_py_results(const sd_py_call *call, sd_py_frame *frame)
         else
             PyTuple_SET_ITEM(frame->gradient, k - 1, number);
     }
-    if (call->gradient == Py_None) {
-        Py_INCREF(frame->value);
-        return frame->value;
-    }
-    arguments = PyTuple_Pack(1, frame->gradient);
-    if (arguments == NULL)
-        return NULL;
-    gradient = PyTuple_Type.tp_new((PyTypeObject *)call->gradient, arguments, NULL);
-    Py_DECREF(arguments);
-    if (gradient == NULL)
-        return NULL;
-    both = PyTuple_Pack(2, frame->value, gradient);
-    Py_DECREF(gradient);
-    return both;
+    return sd_py_both(frame->value, call->gradient, frame->gradient);
 }
 
 static PyObject *sd_py_call_vectorcall(PyObject *self, PyObject *const *given, size_t flags, PyObject *names)
@@ -447,8 +513,7 @@ static int sd_py_read_parts(sd_py_call *call, PyObject *inputs, PyObject *output
     }
     if (call->outputs < 1 || ((arrays > 0 || !call->kernel.vector) && every > SD_PY_ARRAYS)
         || (call->gradient == Py_None && call->outputs != 1)
-        || (call->gradient != Py_None
-            && !(PyType_Check(call->gradient) && PyType_IsSubtype((PyTypeObject *)call->gradient, &PyTuple_Type)))) {
+        || (call->gradient != Py_None && !sd_py_is_gradient(call->gradient))) {
         PyErr_SetString(PyExc_ValueError, "a call of so many arguments or results cannot be made");
         return -1;
     }
@@ -458,13 +523,14 @@ static int sd_py_read_parts(sd_py_call *call, PyObject *inputs, PyObject *output
 static PyObject *sd_py_call_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
 {
     sd_py_kernel kernel;
-    PyObject *inputs, *outputs, *held[7];
+    sd_py_tools tools;
+    PyObject *inputs, *outputs, *gradient, *kept;
     Py_ssize_t workspace;
     sd_py_call *call;
 
     if (!sd_py_no_names(names)
-        || !PyArg_ParseTuple(arguments, "O&O!O!nO(OOOOO)O", sd_py_read_kernel, &kernel, &PyTuple_Type, &inputs,
-            &PyTuple_Type, &outputs, &workspace, &held[0], &held[1], &held[2], &held[3], &held[4], &held[5], &held[6]))
+        || !PyArg_ParseTuple(arguments, "O&O!O!nOO&O", sd_py_read_kernel, &kernel, &PyTuple_Type, &inputs,
+            &PyTuple_Type, &outputs, &workspace, &gradient, sd_py_read_tools, &tools, &kept))
         return NULL;
     call = (sd_py_call *)type->tp_alloc(type, 0);
     if (call == NULL)
@@ -473,15 +539,12 @@ static PyObject *sd_py_call_new(PyTypeObject *type, PyObject *arguments, PyObjec
     call->kernel = kernel;
     call->item = kernel.single ? sizeof(float) : sizeof(double);
     call->numbers = workspace;
-    for (int k = 0; k < 7; ++k)
-        Py_INCREF(held[k]);
-    call->gradient = held[0];
-    call->plain = held[1];
-    call->array = held[2];
-    call->dtype = held[3];
-    call->empty = held[4];
-    call->memory = held[5];
-    call->kept = held[6];
+    sd_py_keep_tools(&tools);
+    call->tools = tools;
+    Py_INCREF(gradient);
+    call->gradient = gradient;
+    Py_INCREF(kept);
+    call->kept = kept;
     if (sd_py_read_parts(call, inputs, outputs) < 0)
         Py_CLEAR(call);
     return (PyObject *)call;
@@ -493,17 +556,265 @@ static void sd_py_call_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
 
     Py_XDECREF(call->gradient);
-    Py_XDECREF(call->plain);
-    Py_XDECREF(call->array);
-    Py_XDECREF(call->dtype);
-    Py_XDECREF(call->empty);
-    Py_XDECREF(call->memory);
+    sd_py_drop_tools(&call->tools);
     Py_XDECREF(call->kept);
     for (Py_ssize_t k = 0; call->parts != NULL && k < call->inputs + call->outputs; ++k) {
         Py_XDECREF(call->parts[k].shape);
         PyMem_Free(call->parts[k].sizes);
     }
     PyMem_Free(call->parts);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* ---- Batch ---- */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    uintptr_t function;
+    int single;
+    Py_ssize_t inputs, outputs, item;
+    Py_ssize_t most;    /* points; Python sees to what has more */
+    Py_ssize_t release; /* points from which on other threads run meanwhile */
+    PyObject *out;      /* the keyword of the caller's arrays */
+    PyObject *gradient; /* as of a Call */
+    sd_py_tools tools;
+    PyObject *kept;
+} sd_py_batch;
+
+typedef struct {
+    Py_buffer views[SD_PY_ARRAYS];
+    int viewed; /* those of arguments come first */
+    Py_ssize_t points;
+    union {
+        double d;
+        float f;
+    } numbers[SD_PY_ARRAYS];
+    sd_py_pointers in, out;
+    ptrdiff_t in_step[SD_PY_ARRAYS], out_step[SD_PY_ARRAYS];
+    PyObject *made[SD_PY_ARRAYS]; /* the results */
+} sd_py_points;
+
+/* 1 with a view of an array that C can walk, 0 without; no error is set. */
+static int sd_py_batch_view(const sd_py_batch *batch, PyObject *given, int flags, sd_py_points *frame)
+{
+    Py_buffer *view = &frame->views[frame->viewed];
+
+    if (!sd_py_is_ours(&batch->tools, given))
+        return 0;
+    if (PyObject_GetBuffer(given, view, PyBUF_C_CONTIGUOUS | flags) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    ++frame->viewed;
+    return (uintptr_t)view->buf % (size_t)batch->item == 0;
+}
+
+/* 1 if argument k is a vector as long as those before it, or a number; 0 if not; no error is set. */
+static int sd_py_batch_take(const sd_py_batch *batch, PyObject *given, Py_ssize_t k, sd_py_points *frame)
+{
+    const void *at = &frame->numbers[k];
+    double number;
+
+    frame->in_step[k] = 0;
+    if (sd_py_read_number(&batch->tools, given, &number)) {
+        if (batch->single)
+            frame->numbers[k].f = (float)number;
+        else
+            frame->numbers[k].d = number;
+    } else {
+        const Py_buffer *view = &frame->views[frame->viewed];
+        if (!sd_py_batch_view(batch, given, 0, frame) || view->ndim > 1)
+            return 0;
+        at = view->buf;
+        if (view->ndim == 1) {
+            if (frame->points < 0)
+                frame->points = view->shape[0];
+            if (view->shape[0] != frame->points)
+                return 0;
+            frame->in_step[k] = 1;
+        }
+    }
+    if (batch->single)
+        frame->in.in_f[k] = at;
+    else
+        frame->in.in_d[k] = at;
+    return 1;
+}
+
+/* Whether the view of a result and one before it have memory in common. */
+static int sd_py_is_apart(const sd_py_points *frame, const Py_buffer *result)
+{
+    const char *start = result->buf, *stop = start + result->len;
+
+    for (const Py_buffer *other = frame->views; other < result; ++other)
+        if ((const char *)other->buf < stop && start < (const char *)other->buf + other->len)
+            return 0;
+    return 1;
+}
+
+/* The caller's arrays, or new ones: 1, 0 if C cannot take the caller's, -1 with an error. */
+static int sd_py_batch_results(const sd_py_batch *batch, PyObject *out, sd_py_points *frame)
+{
+    PyObject *shape = out == NULL ? Py_BuildValue("(n)", frame->points) : NULL;
+    int status = out != NULL || shape != NULL ? 1 : -1;
+
+    for (Py_ssize_t k = 0; k < batch->outputs && status == 1; ++k) {
+        const Py_buffer *view = &frame->views[frame->viewed];
+        if (out != NULL) {
+            frame->made[k] = PyTuple_GET_ITEM(out, k);
+            Py_INCREF(frame->made[k]);
+        } else {
+            PyObject *const arguments[] = {shape, batch->tools.dtype};
+            frame->made[k] = PyObject_Vectorcall(batch->tools.empty, arguments, 2, NULL);
+            if (frame->made[k] == NULL) {
+                status = -1;
+                break;
+            }
+        }
+        status = sd_py_batch_view(batch, frame->made[k], PyBUF_WRITABLE, frame) && view->ndim == 1
+            && view->shape[0] == frame->points && (out == NULL || sd_py_is_apart(frame, view));
+        if (batch->single)
+            frame->out.out_f[k] = view->buf;
+        else
+            frame->out.out_d[k] = view->buf;
+        frame->out_step[k] = 1;
+    }
+    Py_XDECREF(shape);
+    return status;
+}
+
+static int sd_py_batch_compute(const sd_py_batch *batch, const sd_py_points *frame)
+{
+    size_t n = (size_t)frame->points;
+
+    return batch->single
+        ? ((sd_py_batch_f)batch->function)(
+              n, frame->in.in_f, frame->in_step, (float *const *)frame->out.out_f, frame->out_step)
+        : ((sd_py_batch_d)batch->function)(
+              n, frame->in.in_d, frame->in_step, (double *const *)frame->out.out_d, frame->out_step);
+}
+
+static PyObject *sd_py_batch_both(const sd_py_batch *batch, const sd_py_points *frame)
+{
+    PyObject *partials, *both;
+
+    if (batch->gradient == Py_None)
+        return sd_py_both(frame->made[0], Py_None, NULL);
+    partials = PyTuple_New(batch->outputs - 1);
+    if (partials == NULL)
+        return NULL;
+    for (Py_ssize_t k = 1; k < batch->outputs; ++k) {
+        Py_INCREF(frame->made[k]);
+        PyTuple_SET_ITEM(partials, k - 1, frame->made[k]);
+    }
+    both = sd_py_both(frame->made[0], batch->gradient, partials);
+    Py_DECREF(partials);
+    return both;
+}
+
+/* The caller's arrays among the keywords, NULL without any; 0 if there is something else. */
+static int sd_py_batch_out(const sd_py_batch *batch, PyObject *const *given, PyObject *names, PyObject **out)
+{
+    *out = NULL;
+    if (names == NULL || PyTuple_GET_SIZE(names) == 0)
+        return 1;
+    if (PyTuple_GET_SIZE(names) != 1 || PyUnicode_Compare(PyTuple_GET_ITEM(names, 0), batch->out) != 0)
+        return 0;
+    *out = given[batch->inputs];
+    return PyTuple_CheckExact(*out) && PyTuple_GET_SIZE(*out) == batch->outputs;
+}
+
+static PyObject *sd_py_batch_vectorcall(PyObject *self, PyObject *const *given, size_t flags, PyObject *names)
+{
+    const sd_py_batch *batch = (const sd_py_batch *)self;
+    PyObject *result = NULL, *out;
+    sd_py_points frame;
+    int taken = 1;
+
+    if (PyVectorcall_NARGS(flags) != batch->inputs || !sd_py_batch_out(batch, given, names, &out))
+        Py_RETURN_NOTIMPLEMENTED;
+    frame.viewed = 0;
+    frame.points = -1;
+    memset(frame.made, 0, (size_t)batch->outputs * sizeof *frame.made);
+    for (Py_ssize_t k = 0; k < batch->inputs && taken == 1; ++k)
+        taken = sd_py_batch_take(batch, given[k], k, &frame);
+    if (taken == 1)
+        taken = frame.points > 0 && frame.points < batch->most;
+    if (taken == 1)
+        taken = sd_py_batch_results(batch, out, &frame);
+    if (taken == 1) {
+        int status;
+        if (frame.points < batch->release) {
+            status = sd_py_batch_compute(batch, &frame);
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            status = sd_py_batch_compute(batch, &frame);
+            Py_END_ALLOW_THREADS
+        }
+        taken = status == 0;
+    }
+    if (taken == 1)
+        result = sd_py_batch_both(batch, &frame);
+    while (frame.viewed > 0)
+        PyBuffer_Release(&frame.views[--frame.viewed]);
+    for (Py_ssize_t k = 0; k < batch->outputs; ++k)
+        Py_XDECREF(frame.made[k]);
+    if (taken == 0)
+        Py_RETURN_NOTIMPLEMENTED;
+    return result;
+}
+
+static PyObject *sd_py_batch_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
+{
+    unsigned long long function;
+    int single;
+    Py_ssize_t inputs, outputs, most, release;
+    PyObject *out, *gradient, *kept;
+    sd_py_tools tools;
+    sd_py_batch *batch;
+
+    if (!sd_py_no_names(names)
+        || !PyArg_ParseTuple(arguments, "KpnnnnUOO&O", &function, &single, &inputs, &outputs, &most, &release, &out,
+            &gradient, sd_py_read_tools, &tools, &kept))
+        return NULL;
+    if (inputs < 0 || outputs < 1 || inputs + outputs > SD_PY_ARRAYS
+        || (gradient == Py_None ? outputs != 1 : !sd_py_is_gradient(gradient))) {
+        PyErr_SetString(PyExc_ValueError, "a call of so many arguments or results cannot be made");
+        return NULL;
+    }
+    batch = (sd_py_batch *)type->tp_alloc(type, 0);
+    if (batch == NULL)
+        return NULL;
+    batch->vectorcall = sd_py_batch_vectorcall;
+    batch->function = (uintptr_t)function;
+    batch->single = single;
+    batch->item = single ? sizeof(float) : sizeof(double);
+    batch->inputs = inputs;
+    batch->outputs = outputs;
+    batch->most = most;
+    batch->release = release;
+    Py_INCREF(out);
+    batch->out = out;
+    Py_INCREF(gradient);
+    batch->gradient = gradient;
+    sd_py_keep_tools(&tools);
+    batch->tools = tools;
+    Py_INCREF(kept);
+    batch->kept = kept;
+    return (PyObject *)batch;
+}
+
+static void sd_py_batch_dealloc(PyObject *self)
+{
+    sd_py_batch *batch = (sd_py_batch *)self;
+    PyTypeObject *type = Py_TYPE(self);
+
+    Py_XDECREF(batch->out);
+    Py_XDECREF(batch->gradient);
+    sd_py_drop_tools(&batch->tools);
+    Py_XDECREF(batch->kept);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -641,6 +952,7 @@ static void sd_py_entry_dealloc(PyObject *self)
     static PyType_Spec sd_py_##name##_spec = {"symdiff." #name, sizeof(sd_py_##name), 0,                               \
         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | (flags), sd_py_##name##_slots}
 SD_PY_TYPE(call, 0, NULL, 0);
+SD_PY_TYPE(batch, 0, NULL, 0);
 SD_PY_TYPE(bound, 0, NULL, 0);
 SD_PY_TYPE(entry, Py_tp_descr_get, sd_py_entry_get, Py_TPFLAGS_METHOD_DESCRIPTOR);
 
@@ -668,6 +980,7 @@ PyMODINIT_FUNC SD_PY_INIT(void)
     if ((sd_py_dtype_name == NULL && (sd_py_dtype_name = PyUnicode_InternFromString("dtype")) == NULL)
         || (sd_py_direct_name == NULL && (sd_py_direct_name = PyUnicode_InternFromString("_direct")) == NULL)
         || sd_py_add_type(module, "Call", &sd_py_call_spec) < 0
+        || sd_py_add_type(module, "Batch", &sd_py_batch_spec) < 0
         || sd_py_add_type(module, "Bound", &sd_py_bound_spec) < 0
         || sd_py_add_type(module, "Entry", &sd_py_entry_spec) < 0)
         Py_CLEAR(module);

@@ -33,6 +33,7 @@ from .arrays import (
     overlap,
     rounded,
 )
+from .calls import declined
 from .engines import CEngine, NumpyEngine
 from .kernel_page import KernelPage
 from .spec import KernelError, KernelShapeError, KernelSpec
@@ -55,6 +56,9 @@ class Engine(Protocol):
 
     def direct_call(self, spec: KernelSpec, gradient: type | None) -> Callable[..., Any] | None:
         """The whole call at one point of numbers, NotImplemented for anything else; see `Direct.call`."""
+
+    def batch_call(self, spec: KernelSpec, gradient: type | None) -> Callable[..., Any] | None:
+        """The whole call for vectors of points, NotImplemented for anything else; see `Direct.batch`."""
 
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array], shape: Shape) -> int:
         """Compute the outputs at every point of `shape`; inputs broadcast to it. Returns 0."""
@@ -117,6 +121,7 @@ class Kernel(KernelPage):
         gradient = self._gradient_type if self._has_gradient else None
         direct = self._engine.direct_call(self.spec, gradient)
         self._direct: Callable[..., Any] = direct or _checked_point(self._point, self._count, gradient)
+        self._batch: Callable[..., Any] = self._engine.batch_call(self.spec, gradient) or declined
         self._flat_order = _flat_order(self.spec)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -130,6 +135,8 @@ class Kernel(KernelPage):
         return self._checked_call(args, kwargs) if result is NotImplemented else result
 
     def _checked_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        if (result := self._batch(*args, **kwargs)) is not NotImplemented:
+            return result
         given, out = self._bind(args, kwargs)
         values = [convert(v, f"argument {n!r}", self.dtype, self._shape_error) for n, v in given.items()]
         if all(isinstance(v, float) for v in values):

@@ -61,6 +61,9 @@ class NumpyEngine:
     def direct_call(self, spec: KernelSpec, gradient: type | None) -> None:
         """There is none."""
 
+    def batch_call(self, spec: KernelSpec, gradient: type | None) -> None:
+        """There is none."""
+
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array], shape: Shape) -> int:
         """Fill the outputs at every point of `shape`. Returns 0."""
         if 0 in shape:
@@ -101,7 +104,8 @@ class CEngine:
         self._ffi = ffi
         self._library = lib  # keeps a dlopened library open
         self._packed = getattr(lib, f"{prefix}_{kind}_packed")
-        self._arrays = getattr(lib, f"{prefix}_{kind}_arrays")
+        self._name = f"{prefix}_{kind}_arrays"
+        self._arrays = getattr(lib, self._name)
         self._pointer = ffi.typeof(self._packed).args[1]
         self._real = self._pointer.item
         self._item = ffi.sizeof(self._real)
@@ -143,6 +147,13 @@ class CEngine:
         if self.direct is None:
             return None
         return self.direct.call([()] * len(spec.inputs), [()] * len(spec.outputs), gradient)
+
+    def batch_call(self, spec: KernelSpec, gradient: type | None) -> DirectCall | None:
+        """The whole call for vectors of fewer points than threads share, where C can do it; see `Direct.batch`."""
+        if self.direct is None:
+            return None
+        function = self._ffi.addressof(self._library, self._name)
+        return self.direct.batch(function, len(spec.inputs), len(spec.outputs), spec.out_name, gradient, threads.LEAST)
 
     def run(self, inputs: Sequence[Array], outputs: Sequence[Array], shape: Shape) -> int:
         """Fill the outputs at every point of `shape`, in one C call where the strides allow it. Returns 0."""

@@ -2,8 +2,9 @@
 """The call of a compiled kernel without Python in between: objects of `calls.c`, where that could be compiled.
 
 A `Direct` is one C function of a library. It makes `Call`s, which take exact arguments (Python numbers, C-contiguous
-arrays of the right dtype and shape) and answer NotImplemented to anything else, and `Bound` calls of addresses. Both
-serve many threads. Without Python.h there are none, and the engines call through cffi.
+arrays of the right dtype and shape) and answer NotImplemented to anything else, `Batch`es, which do so for vectors of
+points, and `Bound` calls of addresses. All serve many threads. Without Python.h there are none, and the engines call
+through cffi.
 
 The module is copied verbatim into generated packages, and so is `calls.c`.
 """
@@ -39,7 +40,7 @@ def source() -> str:
     return Path(__file__).with_name("calls.c").read_text(encoding="utf-8")
 
 
-def declined(*arguments: Any) -> Any:
+def declined(*arguments: Any, **named: Any) -> Any:
     """The call where there is none: says so to any arguments."""
     return NotImplemented
 
@@ -94,6 +95,21 @@ class Direct:
         kernel = self._kernel(sizes, gemm, numbers)
         kept = (self._library, sizes, gemm)
         made: DirectCall = self._calls.Call(kernel, tuple(inputs), tuple(outputs), workspace, gradient, tools, kept)
+        return made
+
+    def batch(self, function: Any, inputs: int, outputs: int, out: str, gradient: type | None, most: int) -> DirectCall:
+        """The call for vectors of one length below `most`, and numbers beside them; `function` is the batch function.
+
+        `out` is the keyword of the caller's arrays, in a tuple.
+        """
+        if inputs + outputs > _ARRAYS:
+            return declined
+        tools = (PLAIN, np.ndarray, self._dtype, np.empty, None)
+        release = _LONG_CALL // (inputs + outputs)
+        single = self._dtype.itemsize == 4
+        made: DirectCall = self._calls.Batch(
+            self._of(function), single, inputs, outputs, most, release, out, gradient, tools, self._library
+        )
         return made
 
     def bound(
