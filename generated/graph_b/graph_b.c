@@ -36,6 +36,15 @@ extern double cos(double) __attribute__((simd("notinbranch"), const));
 #define SD_CORE static
 #endif
 
+/* A batch's blocks begin at a page, so that the stack of the loop ends at one. Elsewhere some of what the loop keeps
+   there would be a multiple of 4096 bytes from its constants, which costs up to half of the speed, and where the stack
+   lies differs from run to run. */
+#if defined(__GNUC__)
+#define SD_PAGE __attribute__((aligned(4096)))
+#else
+#define SD_PAGE
+#endif
+
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
 /* Nothing here decides by a number that could change, so a*b + c may be one operation, with one rounding. */
@@ -149,7 +158,8 @@ int graph_b_value_arrays(size_t n, const double *const *in, const ptrdiff_t *in_
     double *const *out, const ptrdiff_t *out_stride)
 {
     enum { INPUTS = 4, OUTPUTS = 1 };
-    double in_block[INPUTS][SD_BLOCK], out_block[OUTPUTS][SD_BLOCK];
+    SD_PAGE double in_block[INPUTS][SD_BLOCK];
+    double out_block[OUTPUTS][SD_BLOCK];
     const double *in_at[INPUTS];
     double *out_at[OUTPUTS];
     size_t in_step[INPUTS], done = 0;
@@ -304,7 +314,8 @@ int graph_b_gradient_arrays(size_t n, const double *const *in, const ptrdiff_t *
     double *const *out, const ptrdiff_t *out_stride)
 {
     enum { INPUTS = 4, OUTPUTS = 5 };
-    double in_block[INPUTS][SD_BLOCK], out_block[OUTPUTS][SD_BLOCK];
+    SD_PAGE double in_block[INPUTS][SD_BLOCK];
+    double out_block[OUTPUTS][SD_BLOCK];
     const double *in_at[INPUTS];
     double *out_at[OUTPUTS];
     size_t in_step[INPUTS], done = 0;

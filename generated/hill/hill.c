@@ -37,6 +37,15 @@ extern double pow(double, double) __attribute__((simd("notinbranch"), const));
 #define SD_CORE static
 #endif
 
+/* A batch's blocks begin at a page, so that the stack of the loop ends at one. Elsewhere some of what the loop keeps
+   there would be a multiple of 4096 bytes from its constants, which costs up to half of the speed, and where the stack
+   lies differs from run to run. */
+#if defined(__GNUC__)
+#define SD_PAGE __attribute__((aligned(4096)))
+#else
+#define SD_PAGE
+#endif
+
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
 /* x*log(y), and 0 where x is 0 unless y is NaN. */
@@ -84,7 +93,8 @@ int hill_value_arrays(size_t n, const double *const *in, const ptrdiff_t *in_str
     double *const *out, const ptrdiff_t *out_stride)
 {
     enum { INPUTS = 5, OUTPUTS = 1 };
-    double in_block[INPUTS][SD_BLOCK], out_block[OUTPUTS][SD_BLOCK];
+    SD_PAGE double in_block[INPUTS][SD_BLOCK];
+    double out_block[OUTPUTS][SD_BLOCK];
     const double *in_at[INPUTS];
     double *out_at[OUTPUTS];
     size_t in_step[INPUTS], done = 0;
@@ -216,7 +226,8 @@ int hill_gradient_arrays(size_t n, const double *const *in, const ptrdiff_t *in_
     double *const *out, const ptrdiff_t *out_stride)
 {
     enum { INPUTS = 5, OUTPUTS = 6 };
-    double in_block[INPUTS][SD_BLOCK], out_block[OUTPUTS][SD_BLOCK];
+    SD_PAGE double in_block[INPUTS][SD_BLOCK];
+    double out_block[OUTPUTS][SD_BLOCK];
     const double *in_at[INPUTS];
     double *out_at[OUTPUTS];
     size_t in_step[INPUTS], done = 0;

@@ -34,6 +34,15 @@
 #define SD_CORE static
 #endif
 
+/* A batch's blocks begin at a page, so that the stack of the loop ends at one. Elsewhere some of what the loop keeps
+   there would be a multiple of 4096 bytes from its constants, which costs up to half of the speed, and where the stack
+   lies differs from run to run. */
+#if defined(__GNUC__)
+#define SD_PAGE __attribute__((aligned(4096)))
+#else
+#define SD_PAGE
+#endif
+
 enum { SD_BLOCK = 64 }; /* points that go through a batch loop together */
 
 /* ---- value ---- */
@@ -75,7 +84,8 @@ int michaelis_menten_value_arrays(size_t n, const double *const *in, const ptrdi
     double *const *out, const ptrdiff_t *out_stride)
 {
     enum { INPUTS = 5, OUTPUTS = 1 };
-    double in_block[INPUTS][SD_BLOCK], out_block[OUTPUTS][SD_BLOCK];
+    SD_PAGE double in_block[INPUTS][SD_BLOCK];
+    double out_block[OUTPUTS][SD_BLOCK];
     const double *in_at[INPUTS];
     double *out_at[OUTPUTS];
     size_t in_step[INPUTS], done = 0;
@@ -213,7 +223,8 @@ int michaelis_menten_gradient_arrays(size_t n, const double *const *in, const pt
     double *const *out, const ptrdiff_t *out_stride)
 {
     enum { INPUTS = 5, OUTPUTS = 6 };
-    double in_block[INPUTS][SD_BLOCK], out_block[OUTPUTS][SD_BLOCK];
+    SD_PAGE double in_block[INPUTS][SD_BLOCK];
+    double out_block[OUTPUTS][SD_BLOCK];
     const double *in_at[INPUTS];
     double *out_at[OUTPUTS];
     size_t in_step[INPUTS], done = 0;

@@ -36,3 +36,12 @@ def test_numbers_among_such_rows() -> None:
     value, grads = kernel(*[np.array(np.broadcast_to(given, 512)) for given in mixed])
     for row, expected in zip(out, (value, *grads), strict=True):
         assert row.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_stack_of_a_loop_ends_at_a_page(dtype: str) -> None:
+    """What the blocks begin, in every batch function: how fast a loop is does not depend on where the stack begins."""
+    source = symdiff.formula(SOURCE).gradient().source("c", dtype=dtype)
+    real = "double" if dtype == "float64" else "float"
+    assert source.count(f"SD_PAGE {real} in_block[INPUTS][SD_BLOCK];") == 2 == source.count("enum { INPUTS")
+    assert "#define SD_PAGE __attribute__((aligned(4096)))" in source
