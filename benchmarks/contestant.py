@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -59,6 +60,15 @@ def of_pairs(run: Callable[[], tuple[Any, Sequence[Any]]]) -> Task:
         return np.stack([np.asarray(value), *map(np.asarray, partials)])
 
     return Task(run, read)
+
+
+@lru_cache(maxsize=1)
+def shared_memory(rows: int, points: int) -> np.ndarray:
+    """The results of a batch, a row for each: one array for all contestants that fill such a one.
+
+    Where the memory lies, and in pages of which size, is then the same for all.
+    """
+    return np.empty((rows, points))
 
 
 class Contestant:

@@ -19,7 +19,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from benchmarks.by_hand import BY_HAND
-from benchmarks.contestant import FUNCTIONS, Contestant, Task, of_memory, of_pairs, of_results, scratch_folder
+from benchmarks.contestant import (
+    FUNCTIONS,
+    Contestant,
+    Task,
+    of_memory,
+    of_pairs,
+    of_results,
+    scratch_folder,
+    shared_memory,
+)
 from benchmarks.formulas import Problem
 from benchmarks.frameworks import Jax, Pytensor, Torch, TorchCompiled
 
@@ -36,7 +45,7 @@ class Symdiff(Contestant):
         self.rows = 1 + len(problem.case.inputs)
 
     def batch(self, points: np.ndarray) -> Task:
-        out = np.empty((self.rows, points.shape[1]))
+        out = shared_memory(self.rows, points.shape[1])
         return of_memory(partial(self.kernel, *points, out=tuple(out)), out)
 
     def call(self, point: Sequence[float]) -> Task:
@@ -67,7 +76,7 @@ class ByHand(Contestant):
         self.function = BY_HAND[problem.case.name]()
 
     def batch(self, points: np.ndarray) -> Task:
-        out = np.empty((1 + len(points), points.shape[1]))
+        out = shared_memory(1 + len(points), points.shape[1])
         return of_memory(partial(self.function, points, out), out)
 
 
@@ -160,7 +169,7 @@ class Heyoka(Contestant):
         self.rows = 1 + len(variables)
 
     def batch(self, points: np.ndarray) -> Task:
-        out = np.empty((self.rows, points.shape[1]))
+        out = shared_memory(self.rows, points.shape[1])
         return of_memory(partial(self.function, points, outputs=out), out)
 
     def call(self, point: Sequence[float]) -> Task:
@@ -191,7 +200,7 @@ class Numba(Contestant):
         self.point, self.loop = point, compile_it(namespace["loop"])
 
     def batch(self, points: np.ndarray) -> Task:
-        out = np.empty((self.rows, points.shape[1]))
+        out = shared_memory(self.rows, points.shape[1])
         return of_memory(partial(self.loop, points, out), out)
 
     def call(self, point: Sequence[float]) -> Task:
@@ -254,14 +263,17 @@ class Limit(Contestant):
 
     def _fill(self, function: Callable[..., Any], points: np.ndarray, out: np.ndarray, *size: int) -> Task:
         """A call with pointers made once; `points` and `out` are held by the task."""
-        given, ffi = np.ascontiguousarray(points[list(self.order)]), self.module.ffi
+        given, ffi = points, self.module.ffi
+        if self.order != tuple(range(len(points))):
+            given = points[list(self.order)]
+        given = np.ascontiguousarray(given)
         pointers = [ffi.from_buffer("double[]", given), ffi.from_buffer("double[]", out, require_writable=True)]
         inverse = [0, *(1 + self.order.index(i) for i in range(len(self.order)))]
         task = of_memory(partial(function, *size, *pointers), out)
         return Task(task.run, lambda: task.read()[inverse])
 
     def batch(self, points: np.ndarray) -> Task:
-        out = np.empty((1 + len(points), points.shape[1]))
+        out = shared_memory(1 + len(points), points.shape[1])
         return self._fill(self.module.lib.batch1, points, out, points.shape[1])
 
     def held(self, point: Sequence[float]) -> Task:

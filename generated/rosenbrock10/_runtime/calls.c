@@ -662,6 +662,7 @@ static int sd_py_batch_results(const sd_py_batch *batch, PyObject *out, sd_py_po
 
     for (Py_ssize_t k = 0; k < batch->outputs && status == 1; ++k) {
         const Py_buffer *view = &frame->views[frame->viewed];
+
         if (out != NULL) {
             frame->made[k] = PyTuple_GET_ITEM(out, k);
             Py_INCREF(frame->made[k]);
@@ -675,6 +676,8 @@ static int sd_py_batch_results(const sd_py_batch *batch, PyObject *out, sd_py_po
         }
         status = sd_py_batch_view(batch, frame->made[k], PyBUF_WRITABLE, frame) && view->ndim == 1
             && view->shape[0] == frame->points && (out == NULL || sd_py_is_apart(frame, view));
+        if (status != 1)
+            break;
         if (batch->single)
             frame->out.out_f[k] = view->buf;
         else
