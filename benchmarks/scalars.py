@@ -123,7 +123,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, epilog=EPILOG)
     number = {"type": int, "metavar": "N"}
     parser.add_argument("--points", default=int(os.environ.get("POINTS", "1000000")), **number, help="batch size")
-    parser.add_argument("--rounds", default=int(os.environ.get("ROUNDS", "9")), **number, help="samples per task")
+    parser.add_argument("--rounds", default=int(os.environ.get("ROUNDS", "21")), **number, help="samples per task")
     parser.add_argument("--only", metavar="NAMES", help=f"of {','.join(peer.name for peer in PEERS)}")
     parser.add_argument("--formula", metavar="NAMES", help=f"of {','.join(CASES)}")
     parser.add_argument("--limit", type=Path, metavar="FILE", help="a runner of hand-written C outside the repository")
