@@ -74,7 +74,7 @@ def test_the_headers_say_how_much_stack_a_call_needs(tmp_path: Path, name: str) 
 
 def test_short_formulas_say_nothing_of_stack() -> None:
     program = symdiff.formula("sin(x)*y").gradient()
-    assert "stack" not in program.source("c") + program.source("h")
+    assert "stack" not in program.source("c").partition("*/")[0] + program.source("h")
 
 
 def test_a_header_of_many_inputs_speaks_of_arrays_alone() -> None:
