@@ -44,8 +44,8 @@
 #endif
 
 /* A batch's blocks begin at a page, so that the stack of the loop ends at one. Elsewhere some of what the loop keeps
-   there would be a multiple of 4096 bytes from its constants, which costs up to half of the speed, and where the stack
-   lies differs from run to run. */
+   there may be a multiple of 4096 bytes from its constants: that took up to 1.5 times as long in some runs and not in
+   others, as the system begins the stack where it likes. */
 #if defined(__GNUC__)
 #define SD_PAGE __attribute__((aligned(4096)))
 #else

@@ -27,8 +27,8 @@ _RANGES: Mapping[str, Callable[..., _Range]] = {
     "square": lambda x: (x[0] ** 2, x[1] ** 2),
     "sqrt": lambda x: (sqrt(x[0]), sqrt(x[1])),
 }
-_NO_POLES = {op.name for op in TABLE.values() if all(each == REAL_LINE for each in op.domain)} - {"inverse"}
-_UNDECIDED = (_NO_POLES - DECIDING) | {
+_EVERYWHERE = {op.name for op in TABLE.values() if all(each == REAL_LINE for each in op.domain)} - {"inverse"}
+_UNDECIDED = (_EVERYWHERE - DECIDING) | {
     "contract",
     "mean",
     "sumsq",

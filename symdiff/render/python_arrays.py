@@ -114,11 +114,11 @@ class _Body:
     def __init__(self, sheet: Sheet, tape: Tape) -> None:
         single = sheet.dtype == "float32"
         reuse = reused(tape, dot_products=not single)
-        self.sheet, self.reuse, written = sheet, reuse, identifiers(tape)
-        tape, shapes = reuse.tape, reuse.shapes()
-        self.tape = tape
+        self.sheet, self.reuse = sheet, reuse
         seconds = [name for _, name in reuse.joint.values()]
-        every = dict.fromkeys([*tape.dims, *written, *seconds])
+        every = dict.fromkeys([*tape.dims, *identifiers(tape), *seconds])
+        self.tape = tape = reuse.tape
+        shapes = reuse.shapes()
         self.names = mangled(every, (PYTHON_RESERVED | ARRAY_FUNCTIONS) - {"value"})
         self.printer = NumpyPrinter(
             "python", self.names, python_number, {}, shapes=shapes, dims=frozenset(tape.dims), single=single

@@ -164,6 +164,22 @@ static int sd_py_is_ours(const sd_py_tools *tools, PyObject *given)
     return dtype == tools->dtype;
 }
 
+/* 1 with a view more, of an array that C can walk, 0 if it cannot; no error is set. */
+static int sd_py_view_array(
+    const sd_py_tools *tools, PyObject *given, Py_ssize_t item, int flags, Py_buffer *views, int *viewed)
+{
+    Py_buffer *view = &views[*viewed];
+
+    if (!sd_py_is_ours(tools, given))
+        return 0;
+    if (PyObject_GetBuffer(given, view, PyBUF_C_CONTIGUOUS | flags) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    ++*viewed;
+    return (uintptr_t)view->buf % (size_t)item == 0;
+}
+
 /* 1 if the argument is a number of no class of its own, 0 if not; no error is set. */
 static int sd_py_read_number(const sd_py_tools *tools, PyObject *given, double *number)
 {
@@ -206,6 +222,12 @@ static int sd_py_is_gradient(PyObject *type)
     return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, &PyTuple_Type);
 }
 
+static int sd_py_refuse(void)
+{
+    PyErr_SetString(PyExc_ValueError, "a call of so many arguments or results cannot be made");
+    return -1;
+}
+
 /* ---- Call ---- */
 
 typedef struct {
@@ -243,18 +265,13 @@ static int sd_py_view(sd_py_frame *frame, PyObject *object, int flags)
     return 0;
 }
 
-/* 1 if the argument is an array that C can take as it is, 0 if not; no error is set. */
+/* 1 if the argument is an array of the shape, 0 if not; no error is set. */
 static int sd_py_take_array(const sd_py_call *call, const sd_py_part *part, PyObject *given, sd_py_frame *frame)
 {
     const Py_buffer *view = &frame->views[frame->viewed];
 
-    if (!sd_py_is_ours(&call->tools, given))
-        return 0;
-    if (sd_py_view(frame, given, PyBUF_C_CONTIGUOUS) < 0) {
-        PyErr_Clear();
-        return 0;
-    }
-    return view->ndim == part->axes && (uintptr_t)view->buf % (size_t)call->item == 0
+    return sd_py_view_array(&call->tools, given, call->item, 0, frame->views, &frame->viewed)
+        && view->ndim == part->axes
         && memcmp(view->shape, part->sizes, (size_t)part->axes * sizeof *part->sizes) == 0;
 }
 
@@ -514,8 +531,7 @@ static int sd_py_read_parts(sd_py_call *call, PyObject *inputs, PyObject *output
     if (call->outputs < 1 || ((arrays > 0 || !call->kernel.vector) && every > SD_PY_ARRAYS)
         || (call->gradient == Py_None && call->outputs != 1)
         || (call->gradient != Py_None && !sd_py_is_gradient(call->gradient))) {
-        PyErr_SetString(PyExc_ValueError, "a call of so many arguments or results cannot be made");
-        return -1;
+        return sd_py_refuse();
     }
     return 0;
 }
@@ -596,21 +612,6 @@ typedef struct {
     PyObject *made[SD_PY_ARRAYS]; /* the results */
 } sd_py_points;
 
-/* 1 with a view of an array that C can walk, 0 without; no error is set. */
-static int sd_py_batch_view(const sd_py_batch *batch, PyObject *given, int flags, sd_py_points *frame)
-{
-    Py_buffer *view = &frame->views[frame->viewed];
-
-    if (!sd_py_is_ours(&batch->tools, given))
-        return 0;
-    if (PyObject_GetBuffer(given, view, PyBUF_C_CONTIGUOUS | flags) < 0) {
-        PyErr_Clear();
-        return 0;
-    }
-    ++frame->viewed;
-    return (uintptr_t)view->buf % (size_t)batch->item == 0;
-}
-
 /* 1 if argument k is a vector as long as those before it, or a number; 0 if not; no error is set. */
 static int sd_py_batch_take(const sd_py_batch *batch, PyObject *given, Py_ssize_t k, sd_py_points *frame)
 {
@@ -625,7 +626,7 @@ static int sd_py_batch_take(const sd_py_batch *batch, PyObject *given, Py_ssize_
             frame->numbers[k].d = number;
     } else {
         const Py_buffer *view = &frame->views[frame->viewed];
-        if (!sd_py_batch_view(batch, given, 0, frame) || view->ndim > 1)
+        if (!sd_py_view_array(&batch->tools, given, batch->item, 0, frame->views, &frame->viewed) || view->ndim > 1)
             return 0;
         at = view->buf;
         if (view->ndim == 1) {
@@ -674,8 +675,9 @@ static int sd_py_batch_results(const sd_py_batch *batch, PyObject *out, sd_py_po
                 break;
             }
         }
-        status = sd_py_batch_view(batch, frame->made[k], PyBUF_WRITABLE, frame) && view->ndim == 1
-            && view->shape[0] == frame->points && (out == NULL || sd_py_is_apart(frame, view));
+        status = sd_py_view_array(
+                     &batch->tools, frame->made[k], batch->item, PyBUF_WRITABLE, frame->views, &frame->viewed)
+            && view->ndim == 1 && view->shape[0] == frame->points && (out == NULL || sd_py_is_apart(frame, view));
         if (status != 1)
             break;
         if (batch->single)
@@ -784,7 +786,7 @@ static PyObject *sd_py_batch_new(PyTypeObject *type, PyObject *arguments, PyObje
         return NULL;
     if (inputs < 0 || outputs < 1 || inputs + outputs > SD_PY_ARRAYS
         || (gradient == Py_None ? outputs != 1 : !sd_py_is_gradient(gradient))) {
-        PyErr_SetString(PyExc_ValueError, "a call of so many arguments or results cannot be made");
+        sd_py_refuse();
         return NULL;
     }
     batch = (sd_py_batch *)type->tp_alloc(type, 0);
